@@ -1,0 +1,86 @@
+//! Health checks, in Compose's words.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Duration, schema};
+
+/// How to tell that the service is healthy. Exactly one of `exec`, `shell`, `http` and `tcp`. A failing check takes the
+/// pod out of its Services and holds those who wait for it; as in Compose, it never restarts the container.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.exec), has(self.shell), has(self.http), has(self.tcp)].filter(x, x).size() == 1")
+    .message("a healthcheck must have exactly one of exec, shell, http, tcp"))]
+pub struct Healthcheck {
+    /// A command to run in the container, without a shell; healthy if it exits with 0. Compose's `CMD`.
+    #[schemars(schema_with = "schema::words")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exec: Option<Vec<String>>,
+    /// A line for `/bin/sh -c` in the container; healthy if it exits with 0. Compose's `CMD-SHELL`.
+    #[schemars(length(min = 1, max = 16384), regex(pattern = r"^[^\x00]+$"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shell: Option<String>,
+    /// An HTTP GET; healthy if it answers with 200 to 399.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpProbe>,
+    /// A TCP connection; healthy if it opens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tcp: Option<TcpProbe>,
+    /// Time between checks; unset: 30s.
+    #[x_kube(validation = Rule::new("!self.matches('^(0+(h|m|s|ms))+$')").message("must be more than 0; leave it out for 30s"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Duration>,
+    /// How long one check may take; unset: 30s.
+    #[x_kube(validation = Rule::new("!self.matches('^(0+(h|m|s|ms))+$')").message("must be more than 0; leave it out for 30s"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// Failures in a row until the service counts as unhealthy; unset: 3.
+    #[schemars(range(min = 1, max = 1000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<i32>,
+    /// Time to start in which the check runs more often and failures do not count; unset: 0s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_period: Option<Duration>,
+}
+
+/// An HTTP GET on a port of the pod.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct HttpProbe {
+    /// The port: its number, or its name in `ports`.
+    #[schemars(schema_with = "schema::port")]
+    pub port: Port,
+    /// The path; unset: `/`.
+    #[schemars(length(min = 1, max = 2048), regex(pattern = r"^/[^\s]*$"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// `HTTP` or `HTTPS` (its certificate is not checked); unset: `HTTP`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheme: Option<HttpScheme>,
+}
+
+/// A TCP connection to a port of the pod.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct TcpProbe {
+    /// The port: its number, or its name in `ports`.
+    #[schemars(schema_with = "schema::port")]
+    pub port: Port,
+}
+
+/// A port by number or by name.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(untagged)]
+pub enum Port {
+    /// Its number.
+    Number(i32),
+    /// Its name among the service's `ports`.
+    Name(String),
+}
+
+#[allow(missing_docs)] // the words are Kubernetes' own
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum HttpScheme {
+    Http,
+    Https,
+}

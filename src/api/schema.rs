@@ -1,0 +1,231 @@
+//! Bounded shapes that several fields share: names as map keys, texts, lists, sizes.
+//!
+//! A structural schema cannot bound the keys of a map by a pattern, so the rule stands beside `maxProperties`.
+//! Every map wants at least one entry: clients drop a null value without a word, and what is left is an empty map.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use super::scalars::quantity_schema;
+
+const NAME: &str = "^[a-z]([-a-z0-9]*[a-z0-9])?$";
+
+/// A map keyed by names of at most `longest` characters.
+fn named<T: JsonSchema>(generator: &mut SchemaGenerator, longest: usize, most: usize, what: &str) -> Schema {
+    json_schema!({
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": most,
+        "additionalProperties": T::json_schema(generator),
+        "x-kubernetes-validations": [{
+            "rule": format!("self.all(k, size(k) <= {longest} && k.matches('{NAME}'))"),
+            "message": format!(
+                "{what} names must be lower case letters, digits and hyphens, start with a letter, end with a letter or digit, and have at most {longest} characters"
+            ),
+        }]
+    })
+}
+
+/// Names of services, with the two that would collide with objects of ours or the cluster's.
+pub(super) fn services<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = named::<T>(generator, 53, 512, "service");
+    push_rule(
+        &mut schema,
+        "self.all(k, k != 'kubernetes' && !k.endsWith('-published'))",
+        "a service may not be named 'kubernetes' (the API server's own Service) and may not end in '-published' (the Service of published ports)",
+    );
+    schema
+}
+
+/// Names that refer to services, as in `dependsOn`.
+pub(super) fn edges<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    named::<T>(generator, 53, 64, "service")
+}
+
+/// Names of networks.
+pub(super) fn networks<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    named::<T>(generator, 40, 64, "network")
+}
+
+/// The networks that one service joins.
+pub(super) fn memberships<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    named::<T>(generator, 40, 32, "network")
+}
+
+/// Names of volumes.
+pub(super) fn volumes<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    named::<T>(generator, 40, 128, "volume")
+}
+
+/// Names of configs.
+pub(super) fn configs<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    named::<T>(generator, 40, 128, "config")
+}
+
+/// Names of secrets.
+pub(super) fn secrets<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    named::<T>(generator, 40, 128, "secret")
+}
+
+/// Names of ports: IANA service names, as container ports want them.
+pub(super) fn ports<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = named::<T>(generator, 15, 20, "port");
+    push_rule(
+        &mut schema,
+        "self.all(k, !k.contains('--'))",
+        "a port name is an IANA service name: it may not contain two hyphens in a row",
+    );
+    schema
+}
+
+/// Environment variables, keyed by name.
+pub(super) fn env<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = json_schema!({
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 256,
+        "additionalProperties": T::json_schema(generator),
+    });
+    push_rule(
+        &mut schema,
+        "self.all(k, size(k) <= 256 && k.matches('^[ -<>-~]+$'))",
+        "variable names must be 1 to 256 printable ASCII characters other than '='",
+    );
+    schema
+}
+
+/// Literal values of environment variables.
+pub(super) fn env_values(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = env::<String>(generator);
+    if let Some(values) = schema.get_mut("additionalProperties").and_then(|v| v.as_object_mut()) {
+        values.insert("maxLength".into(), 32_768.into());
+        values.insert("pattern".into(), r"^[^\x00]*$".into());
+    }
+    schema
+}
+
+/// Files by name, as keys of a ConfigMap.
+pub(super) fn files(_: &mut SchemaGenerator) -> Schema {
+    let mut schema = json_schema!({
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 64,
+        "additionalProperties": {"type": "string", "maxLength": 262_144},
+    });
+    push_rule(
+        &mut schema,
+        "self.all(k, size(k) <= 253 && k.matches('^[-._a-zA-Z0-9]+$') && k != '.' && !k.startsWith('..'))",
+        "file names must be letters, digits, '-', '_' and '.', at most 253 characters",
+    );
+    schema
+}
+
+/// Kernel parameters by name.
+pub(super) fn sysctls(_: &mut SchemaGenerator) -> Schema {
+    let mut schema = json_schema!({
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 32,
+        "additionalProperties": {"type": "string", "minLength": 1, "maxLength": 253},
+    });
+    push_rule(
+        &mut schema,
+        "self.all(k, size(k) <= 253 && k.matches('^([a-z0-9][-_a-z0-9]*[./])*[a-z0-9][-_a-z0-9]*$'))",
+        "sysctl names must be lower case words joined by dots, such as 'net.core.somaxconn'",
+    );
+    schema
+}
+
+/// Mounts by path.
+pub(super) fn mounts<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    const PATH: &str = "p.matches('^(/[^/:]+)+$') && !p.matches('/[.][.]?(/|$)')";
+    let mut schema = json_schema!({
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 64,
+        "additionalProperties": T::json_schema(generator),
+    });
+    push_rule(
+        &mut schema,
+        &format!("self.all(p, size(p) <= 512 && {PATH})"),
+        "mount paths must be absolute, at most 512 characters, and must not be '/', end in '/', or contain ':', '.' or '..' as a step",
+    );
+    schema
+}
+
+/// Annotations for a cloud's load balancer.
+pub(super) fn annotations(_: &mut SchemaGenerator) -> Schema {
+    let mut schema = json_schema!({
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 32,
+        "additionalProperties": {"type": "string", "maxLength": 4096},
+    });
+    push_rule(
+        &mut schema,
+        "self.all(k, size(k) <= 316 && k.matches('^([a-z0-9]([-.a-z0-9]*[a-z0-9])?/)?[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$') \
+         && !k.startsWith('appstack.dev/') && !k.contains('kubernetes.io/last-applied'))",
+        "annotation keys must be 'prefix/name' as Kubernetes wants them, and not begin with 'appstack.dev/'",
+    );
+    schema
+}
+
+/// A command line: one string per argument, none of it expanded.
+pub(super) fn words(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 256,
+        "items": {"type": "string", "maxLength": 16_384, "pattern": r"^[^\x00]*$"},
+        "x-kubernetes-list-type": "atomic",
+    })
+}
+
+/// An octal file mode as text, since a YAML number would be read as decimal.
+pub(super) fn file_mode(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "maxLength": 4, "pattern": "^0?[0-7]{3}$"})
+}
+
+/// A port of a probe: its number, or its name in `ports`.
+pub(super) fn port(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "x-kubernetes-int-or-string": true,
+        "anyOf": [{"type": "integer"}, {"type": "string"}],
+        "maxLength": 15,
+        "x-kubernetes-validations": [{
+            "rule": "type(self) == int ? self >= 1 && self <= 65535 : string(self).matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+            "message": "must be a port number (1 to 65535) or the name of one of the service's ports",
+        }]
+    })
+}
+
+/// Storage: whole bytes above nothing.
+pub(super) fn storage(_: &mut SchemaGenerator) -> Schema {
+    quantity_schema(
+        "quantity(string(self)).isInteger() && quantity(string(self)).compareTo(quantity('1Mi')) >= 0 && quantity(string(self)).compareTo(quantity('1Pi')) <= 0",
+        "must be a size from 1Mi to 1Pi, such as '10Gi' (units Ki, Mi, Gi, Ti count in 1024, k, M, G, T in 1000; 'GB' is not one)",
+    )
+}
+
+/// Processor time.
+pub(super) fn cpu(_: &mut SchemaGenerator) -> Schema {
+    quantity_schema(
+        "(quantity(string(self)).compareTo(quantity('0')) == 0 || quantity(string(self)).compareTo(quantity('1m')) >= 0) && quantity(string(self)).compareTo(quantity('1k')) <= 0",
+        "must be a number of cores such as '0.5' or '500m', at least 1m and at most 1000",
+    )
+}
+
+/// Memory, or local disk.
+pub(super) fn memory(_: &mut SchemaGenerator) -> Schema {
+    quantity_schema(
+        "quantity(string(self)).isInteger() && (quantity(string(self)).compareTo(quantity('0')) == 0 || quantity(string(self)).compareTo(quantity('1Mi')) >= 0) && quantity(string(self)).compareTo(quantity('100Ti')) <= 0",
+        "must be an amount such as '512Mi' or '2Gi' (units Ki, Mi, Gi count in 1024; 'm' means thousandths and is refused), at least 1Mi and at most 100Ti",
+    )
+}
+
+fn push_rule(schema: &mut Schema, rule: &str, message: &str) {
+    let rule = serde_json::json!({"rule": rule, "message": message});
+    let rules = schema.ensure_object().entry("x-kubernetes-validations").or_insert_with(|| serde_json::json!([]));
+    if let Some(rules) = rules.as_array_mut() {
+        rules.push(rule);
+    }
+}

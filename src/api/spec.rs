@@ -1,0 +1,214 @@
+//! The stack: services, and what they share.
+
+use std::collections::BTreeMap;
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{AppStackStatus, PodSecurity, Quantity, Service, schema};
+
+/// A Compose project that Kubernetes keeps true: services, networks and volumes, rolled out in health order.
+#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[kube(
+    group = "appstack.dev",
+    version = "v1alpha1",
+    kind = "AppStack",
+    namespaced,
+    shortname = "astk",
+    category = "all",
+    category = "appstack",
+    status = "AppStackStatus",
+    derive = "PartialEq",
+    doc = "AppStack is a Compose project that Kubernetes keeps true: its services, networks and volumes become Deployments, Services, NetworkPolicies and PersistentVolumeClaims, rolled out in health order.",
+    validation = Rule::new("self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
+        .message("metadata.name must be lower case letters, digits and hyphens, start with a letter, end with a letter or digit, and have at most 40 characters"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status", description = "Whether all services are up as the spec wants them"),
+    printcolumn(name = "Services", type_ = "string", json_path = ".status.summary", description = "Services that are ready, of all"),
+    printcolumn(name = "Waiting-On", type_ = "string", json_path = ".status.waitingOn", description = "Who waits for what, and why"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason", priority = 1, description = "Reason of the Ready condition"),
+    printcolumn(name = "Generation", type_ = "integer", json_path = ".metadata.generation", priority = 1, description = "Generation of the spec"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Time since it was created")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].dependsOn) || self.services[s].dependsOn.all(d, d != s && d in self.services))")
+    .message("dependsOn may name other services of this stack only").field_path(".services"))]
+#[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].networks) || self.services[s].networks.all(n, n == 'default' || (has(self.networks) && n in self.networks)))")
+    .message("a service may join 'default' and the networks declared in spec.networks").field_path(".services"))]
+#[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].mounts) || self.services[s].mounts.all(p, !has(self.services[s].mounts[p].volume) || (has(self.volumes) && self.services[s].mounts[p].volume in self.volumes)))")
+    .message("mounts may name volumes declared in spec.volumes only").field_path(".services"))]
+#[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].mounts) || self.services[s].mounts.all(p, !has(self.services[s].mounts[p].config) || (has(self.configs) && self.services[s].mounts[p].config in self.configs)))")
+    .message("mounts may name configs declared in spec.configs only").field_path(".services"))]
+#[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].mounts) || self.services[s].mounts.all(p, !has(self.services[s].mounts[p].secret) || (has(self.secrets) && self.services[s].mounts[p].secret in self.secrets)))")
+    .message("mounts may name secrets declared in spec.secrets only").field_path(".services"))]
+#[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].secretEnv) || self.services[s].secretEnv.all(e, has(self.secrets) && self.services[s].secretEnv[e].secret in self.secrets))")
+    .message("secretEnv may name secrets declared in spec.secrets only").field_path(".services"))]
+pub struct AppStackSpec {
+    /// The services of the stack, by name. A service is reached by the others under its name.
+    #[schemars(schema_with = "schema::services::<Service>")]
+    pub services: BTreeMap<String, Service>,
+    /// The networks that keep services apart, by name. `default` always exists.
+    #[schemars(schema_with = "schema::networks::<Network>")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub networks: BTreeMap<String, Network>,
+    /// Data that outlives pods, by name: one claim each.
+    #[schemars(schema_with = "schema::volumes::<Volume>")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub volumes: BTreeMap<String, Volume>,
+    /// Files for containers that are no secret, by name.
+    #[schemars(schema_with = "schema::configs::<Config>")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub configs: BTreeMap<String, Config>,
+    /// Existing Secrets of the namespace, by the name the services use. The operator never reads them.
+    #[schemars(schema_with = "schema::secrets::<Secret>")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, Secret>,
+    /// How services are kept apart. `Networks`: as in Compose, by shared networks. `Namespace`: open to the whole namespace. `None`: no policies. Unset: `Networks`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
+    /// The Pod Security level that services keep to; unset: `Baseline`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_security: Option<PodSecurity>,
+    /// How published ports are exposed; unset: `ClusterIP`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish: Option<Publish>,
+    /// Leave the stack as it is: nothing is changed until this is false again. Unset: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+}
+
+/// How services are kept apart.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[allow(missing_docs)] // described on the field
+pub enum Isolation {
+    #[default]
+    Networks,
+    Namespace,
+    None,
+}
+
+/// A network: services that share one may talk to each other.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+pub struct Network {
+    /// No way out, and no way in but from its members; unset: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub internal: Option<bool>,
+}
+
+/// Data that outlives pods: one PersistentVolumeClaim, whoever mounts it.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)")
+    .message("storageClassName cannot be changed, added or dropped once the volume exists; declare a new volume"))]
+#[x_kube(validation = Rule::new("has(self.accessMode) == has(oldSelf.accessMode) && (!has(self.accessMode) || self.accessMode == oldSelf.accessMode)")
+    .message("accessMode cannot be changed, added or dropped once the volume exists; declare a new volume"))]
+#[x_kube(validation = Rule::new("quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) >= 0")
+    .message("size may only grow; a smaller one needs a new volume"))]
+pub struct Volume {
+    /// How much it holds. It may grow later, never shrink.
+    #[schemars(schema_with = "schema::storage")]
+    pub size: Quantity,
+    /// The class that makes it; unset: the cluster's default.
+    #[schemars(length(min = 1, max = 253))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_class_name: Option<String>,
+    /// Who may mount it; unset: `ReadWriteOnce`, one node at a time, which keeps all its users on one node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_mode: Option<AccessMode>,
+    /// Whether the data stays when the stack is deleted; unset: `Retain`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
+}
+
+/// Who may mount a volume.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[allow(missing_docs)] // the words are Kubernetes' own
+pub enum AccessMode {
+    #[default]
+    ReadWriteOnce,
+    ReadWriteMany,
+    ReadOnlyMany,
+    ReadWriteOncePod,
+}
+
+impl AccessMode {
+    /// As Kubernetes writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            AccessMode::ReadWriteOnce => "ReadWriteOnce",
+            AccessMode::ReadWriteMany => "ReadWriteMany",
+            AccessMode::ReadOnlyMany => "ReadOnlyMany",
+            AccessMode::ReadWriteOncePod => "ReadWriteOncePod",
+        }
+    }
+}
+
+/// Whether data outlives the stack.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[allow(missing_docs)] // described on the field
+pub enum Retention {
+    #[default]
+    Retain,
+    Delete,
+}
+
+/// Files for containers: exactly one of `content`, `data` and `configMapName`.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.content), has(self.data), has(self.configMapName)].filter(x, x).size() == 1")
+    .message("a config must have exactly one of content, data, configMapName"))]
+pub struct Config {
+    /// The text of one file.
+    #[schemars(length(max = 262_144))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+    /// Texts of several files, by file name.
+    #[schemars(schema_with = "schema::files")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub data: BTreeMap<String, String>,
+    /// A ConfigMap of the namespace that somebody else keeps.
+    #[schemars(length(min = 1, max = 253))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_name: Option<String>,
+}
+
+/// An existing Secret of the namespace, or one entry of it.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Secret {
+    /// Its name in the namespace.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')").message("must be the name of a Secret: lower case letters, digits, '-' and '.'"))]
+    pub secret_name: String,
+    /// The one entry that is meant; it then mounts as a file.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+/// How published ports are exposed.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.loadBalancerClass) || (has(self.type) && self.type == 'LoadBalancer')").message("loadBalancerClass goes with type LoadBalancer"))]
+pub struct Publish {
+    /// `ClusterIP`, `NodePort` or `LoadBalancer`; unset: `ClusterIP`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub r#type: Option<PublishType>,
+    /// Annotations of the published Service, which clouds read.
+    #[schemars(schema_with = "schema::annotations")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// Which load balancer, where the cluster has several.
+    #[schemars(length(min = 1, max = 253))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_balancer_class: Option<String>,
+}
+
+#[allow(missing_docs)] // the words are Kubernetes' own
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub enum PublishType {
+    #[default]
+    ClusterIP,
+    NodePort,
+    LoadBalancer,
+}

@@ -1,0 +1,85 @@
+//! The one table of kinds: what is watched, in which order it is applied, and what the operator may do with it.
+
+/// Every kind the operator watches. Written kinds come in the order in which they are applied: what a pod needs stands before what starts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// Walls, before anything that could be reached.
+    NetworkPolicy,
+    /// A volume's claim.
+    Claim,
+    /// An inline config.
+    ConfigMap,
+    /// A name for others to dial, or published ports.
+    Service,
+    /// A service's pods.
+    Deployment,
+    /// What sets their number.
+    Autoscaler,
+    /// Watched, never written: who has started, and what ails those who have not.
+    Pod,
+}
+
+/// How the API server names a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// Empty for the core group.
+    pub group: &'static str,
+    /// The version we speak.
+    pub version: &'static str,
+    /// As in a manifest.
+    pub kind: &'static str,
+    /// As in a URL.
+    pub plural: &'static str,
+}
+
+impl Kind {
+    /// All of them, in order.
+    pub const ALL: [Kind; 7] = [
+        Kind::NetworkPolicy,
+        Kind::Claim,
+        Kind::ConfigMap,
+        Kind::Service,
+        Kind::Deployment,
+        Kind::Autoscaler,
+        Kind::Pod,
+    ];
+
+    /// How the API server names it.
+    pub const fn names(self) -> Names {
+        let (group, version, kind, plural) = match self {
+            Kind::NetworkPolicy => ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
+            Kind::Claim => ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
+            Kind::ConfigMap => ("", "v1", "ConfigMap", "configmaps"),
+            Kind::Service => ("", "v1", "Service", "services"),
+            Kind::Deployment => ("apps", "v1", "Deployment", "deployments"),
+            Kind::Autoscaler => ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
+            Kind::Pod => ("", "v1", "Pod", "pods"),
+        };
+        Names { group, version, kind, plural }
+    }
+
+    /// `apps/v1`, or `v1` in the core group.
+    pub fn api_version(self) -> String {
+        let Names { group, version, .. } = self.names();
+        if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+    }
+
+    /// Whether objects of this kind start pods: they wait at the gate, and a change in rendering alone leaves them be.
+    pub const fn starts_pods(self) -> bool {
+        match self {
+            Kind::Deployment => true,
+            Kind::NetworkPolicy | Kind::Claim | Kind::ConfigMap | Kind::Service | Kind::Autoscaler | Kind::Pod => false,
+        }
+    }
+
+    /// Whether the operator writes objects of this kind.
+    pub const fn is_written(self) -> bool {
+        !matches!(self, Kind::Pod)
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.names().kind)
+    }
+}

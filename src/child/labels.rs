@@ -1,0 +1,31 @@
+//! Labels and annotations of ours. Labels decide whose an object is, never its name; those in a selector may never change.
+
+/// Name of the stack; every selector carries it.
+pub const STACK: &str = "appstack.dev/stack";
+/// Name of the service.
+pub const SERVICE: &str = "appstack.dev/service";
+/// Name of the volume, on claims.
+pub const VOLUME: &str = "appstack.dev/volume";
+/// Name of the config, on ConfigMaps.
+pub const CONFIG: &str = "appstack.dev/config";
+/// Which policy of the stack: `ingress`, `dns`, `network`, `published`.
+pub const POLICY: &str = "appstack.dev/policy";
+/// Name of the network, on its policy.
+pub const NETWORK: &str = "appstack.dev/network";
+
+/// Label of pods: a member of this network.
+pub fn in_network(name: &str) -> String {
+    format!("appstack.dev/network.{name}")
+}
+
+/// Label of pods: a user of this volume, which one node mounts at a time.
+pub fn uses_volume(name: &str) -> String {
+    format!("appstack.dev/volume.{name}")
+}
+
+/// Annotation of workloads and their pods: revision of the service they were made from.
+pub const REVISION: &str = "appstack.dev/revision";
+/// Annotation of workloads: digest of what was last sent, by which an edit by hand is told from a new way of rendering.
+pub const SENT: &str = "appstack.dev/sent";
+/// Annotation of workloads: the count that an autoscaler left behind, kept where the stack names none.
+pub const KEPT_REPLICAS: &str = "appstack.dev/kept-replicas";

@@ -1,0 +1,11 @@
+//! What a stack is made of: the kinds of children, what is kept of each, and the digest by which two of them are compared.
+//!
+//! Pure, and below every stage: rendering, planning, reporting and the controller all speak in these terms.
+
+pub mod digest;
+pub mod kind;
+pub mod labels;
+mod reduce;
+
+pub use kind::Kind;
+pub use reduce::{Child, ChildId, Condition, Facts, MANAGER, PodFacts, ReplicasOwner};

@@ -1,0 +1,292 @@
+//! What is kept of an object. It is read from the wire straight into this shape; the rest is dropped on arrival, so memory follows the
+//! number of children and not their size.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::core::{DynamicResourceScope, Resource};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::Kind;
+use super::digest::Digest;
+use crate::api::{AppStack, GROUP};
+
+/// Field manager of everything but the status and the count of a held service.
+pub const MANAGER: &str = "appstack";
+
+/// Which child: unique within a namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChildId {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+}
+
+impl std::fmt::Display for ChildId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} '{}'", self.kind, self.name)
+    }
+}
+
+/// An object as the store keeps it: identity, the digest of our fields, and what the gate and the status ask for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Child {
+    /// Name, namespace, uid, versions, deletion time, controller owner, and our own labels and annotations; nothing else.
+    pub meta: ObjectMeta,
+    /// Of the fields that we applied; none where we applied nothing.
+    pub digest: Option<Digest>,
+    /// What is judged by.
+    pub facts: Facts,
+}
+
+/// The union of what the kinds are judged by; absent where a kind does not have it.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Facts {
+    /// Generation that the kind's own controller has seen.
+    pub observed_generation: i64,
+    /// Pods there are.
+    pub replicas: i32,
+    /// Pods of the current template.
+    pub updated_replicas: i32,
+    /// Pods that are ready.
+    pub ready_replicas: i32,
+    /// Pods that have been ready long enough.
+    pub available_replicas: i32,
+    /// `Bound`, `Running`, ...
+    pub phase: String,
+    /// As the kind's controller writes them.
+    pub conditions: Vec<Condition>,
+    /// Count in the spec.
+    #[serde(skip)]
+    pub spec_replicas: Option<i32>,
+    /// Who set that count.
+    #[serde(skip)]
+    pub replicas_owner: ReplicasOwner,
+    /// ConfigMaps that the template mounts.
+    #[serde(skip)]
+    pub config_maps: BTreeSet<String>,
+    /// Bytes a claim asks for, as written.
+    #[serde(skip)]
+    pub storage: String,
+    /// Whether a Service is headless.
+    #[serde(skip)]
+    pub headless: bool,
+    /// Where a load balancer answers.
+    #[serde(skip)]
+    pub addresses: Vec<String>,
+    /// Of a pod.
+    #[serde(skip)]
+    pub pod: PodFacts,
+}
+
+/// A condition of a child.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+#[allow(missing_docs)] // as in Kubernetes
+pub struct Condition {
+    pub r#type: String,
+    pub status: String,
+    pub reason: String,
+    pub message: String,
+}
+
+/// Whose `spec.replicas` is, by `managedFields`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReplicasOwner {
+    /// The main apply's.
+    Ours,
+    /// The autoscaler's, by the scale subresource.
+    Autoscaler,
+    /// Anybody else's, or nobody's.
+    #[default]
+    Other,
+}
+
+/// What is kept of a pod.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PodFacts {
+    /// Some container of it has run: it is running, has ended, or has been restarted.
+    pub has_run: bool,
+    /// It is ready.
+    pub ready: bool,
+    /// Why a container does not run, or why no node takes the pod: reason and message.
+    pub trouble: Option<(String, String)>,
+}
+
+impl Facts {
+    /// The condition of this type.
+    pub fn condition(&self, r#type: &str) -> Option<&Condition> {
+        self.conditions.iter().find(|c| c.r#type == r#type)
+    }
+}
+
+impl Child {
+    fn reduce(object: &Value) -> Self {
+        let whole = &object["metadata"];
+        let text = |key: &str| whole[key].as_str().map(str::to_owned);
+        let ours = |key: &str| {
+            let map = whole[key].as_object()?;
+            let kept = map.iter().filter(|(k, _)| k.strip_prefix(GROUP).is_some_and(|rest| rest.starts_with('/')));
+            Some(kept.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect())
+        };
+        let owners = Vec::<OwnerReference>::deserialize(&whole["ownerReferences"]).unwrap_or_default();
+        let mut facts = Facts::deserialize(&object["status"]).unwrap_or_default(); // an unknown shape must not end the watch
+        facts.read_spec(object);
+        Child {
+            meta: ObjectMeta {
+                name: text("name"),
+                namespace: text("namespace"),
+                uid: text("uid"),
+                resource_version: text("resourceVersion"),
+                generation: whole["generation"].as_i64(),
+                deletion_timestamp: Option::deserialize(&whole["deletionTimestamp"]).unwrap_or_default(),
+                owner_references: owners.into_iter().find(|o| o.controller == Some(true)).map(|o| vec![o]),
+                labels: ours("labels"),
+                annotations: ours("annotations"),
+                ..ObjectMeta::default()
+            },
+            digest: Digest::owned(object, MANAGER),
+            facts,
+        }
+    }
+
+    /// resourceVersion as a number: newer is larger (KEP-5504).
+    pub fn version(&self) -> u64 {
+        self.meta.resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0)
+    }
+
+    /// One of our labels, or empty.
+    pub fn label(&self, key: &str) -> &str {
+        self.meta.labels.as_ref().and_then(|l| l.get(key)).map_or("", String::as_str)
+    }
+
+    /// One of our annotations.
+    pub fn annotation(&self, key: &str) -> Option<&str> {
+        self.meta.annotations.as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// The controller owner, where there is one.
+    pub fn owner(&self) -> Option<&OwnerReference> {
+        self.meta.owner_references.as_ref()?.first()
+    }
+
+    /// Whether this object is a child of the stack `name` with `uid`: by its controller owner; or, where it has none or one of an earlier stack of
+    /// that name, by the labels that the child wanted under its name would carry. Names never decide.
+    pub fn is_of(&self, name: &str, uid: &str, wanted_labels: &[(&str, &str)]) -> bool {
+        match self.owner() {
+            Some(owner) if owner.uid == uid => true,
+            Some(owner) if owner.kind != AppStack::kind(&()) || owner.name != name => false,
+            Some(_) | None => {
+                !wanted_labels.is_empty() && wanted_labels.iter().all(|(key, value)| self.label(key) == *value)
+            }
+        }
+    }
+
+    /// Whether it is on its way out; such an object is waited for.
+    pub fn is_going(&self) -> bool {
+        self.meta.deletion_timestamp.is_some()
+    }
+
+    /// Equal in all that a plan or a report can see.
+    pub fn same(&self, other: &Child) -> bool {
+        let meta = |child: &Child| ObjectMeta { resource_version: None, ..child.meta.clone() };
+        self.digest == other.digest && self.facts == other.facts && meta(self) == meta(other)
+    }
+}
+
+impl Facts {
+    fn read_spec(&mut self, object: &Value) {
+        let spec = &object["spec"];
+        self.spec_replicas = spec["replicas"].as_i64().and_then(|n| i32::try_from(n).ok());
+        if self.spec_replicas.is_some() {
+            self.replicas_owner = replicas_owner(object);
+        }
+        let volumes = spec["template"]["spec"]["volumes"].as_array().into_iter().flatten();
+        self.config_maps = volumes.filter_map(|v| v["configMap"]["name"].as_str()).map(str::to_owned).collect();
+        self.storage = spec["resources"]["requests"]["storage"].as_str().unwrap_or_default().to_owned();
+        self.headless = spec["clusterIP"] == "None";
+        let ingress = object["status"]["loadBalancer"]["ingress"].as_array().into_iter().flatten();
+        self.addresses =
+            ingress.filter_map(|i| i["ip"].as_str().or(i["hostname"].as_str())).map(str::to_owned).collect();
+        if spec["containers"].is_array() {
+            self.pod = PodFacts::read(&object["status"]);
+            self.conditions.clear(); // read above; the rest only wakes people
+        }
+    }
+}
+
+fn replicas_owner(object: &Value) -> ReplicasOwner {
+    let entries = object["metadata"]["managedFields"].as_array().into_iter().flatten();
+    let owners: Vec<&Value> = entries.filter(|e| e["fieldsV1"]["f:spec"].get("f:replicas").is_some()).collect();
+    if owners.iter().any(|e| e["manager"] == MANAGER && e["operation"] == "Apply" && e.get("subresource").is_none()) {
+        ReplicasOwner::Ours
+    } else if owners.iter().any(|e| e["manager"] == "kube-controller-manager" && e["subresource"] == "scale") {
+        ReplicasOwner::Autoscaler
+    } else {
+        ReplicasOwner::Other
+    }
+}
+
+impl PodFacts {
+    fn read(status: &Value) -> Self {
+        let containers = || {
+            ["initContainerStatuses", "containerStatuses"]
+                .into_iter()
+                .flat_map(|key| status[key].as_array().into_iter().flatten())
+        };
+        let conditions = || status["conditions"].as_array().into_iter().flatten();
+        let main = status["containerStatuses"].as_array().into_iter().flatten();
+        let waiting = containers()
+            .map(|c| &c["state"]["waiting"])
+            .find(|w| !matches!(w["reason"].as_str(), None | Some("ContainerCreating" | "PodInitializing")));
+        let unscheduled = conditions()
+            .find(|c| c["type"] == "PodScheduled" && c["status"] == "False" && c["reason"] == "Unschedulable");
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        PodFacts {
+            has_run: main.clone().any(|c| {
+                !c["state"]["running"].is_null()
+                    || !c["state"]["terminated"].is_null()
+                    || c["restartCount"].as_i64() > Some(0)
+            }),
+            ready: conditions().any(|c| c["type"] == "Ready" && c["status"] == "True"),
+            trouble: waiting
+                .or(unscheduled)
+                .map(|why| (text(&why["reason"]), text(&why["message"])))
+                .or_else(|| (status["phase"] == "Failed").then(|| (text(&status["reason"]), text(&status["message"])))),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Child {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Ok(Child::reduce(&Value::deserialize(from)?))
+    }
+}
+
+/// `Api<Child>` speaks to any kind: `Api::all_with(client, &Kind::Deployment)`.
+impl Resource for Child {
+    type DynamicType = Kind;
+    type Scope = DynamicResourceScope;
+    fn group(kind: &Kind) -> Cow<'_, str> {
+        kind.names().group.into()
+    }
+    fn version(kind: &Kind) -> Cow<'_, str> {
+        kind.names().version.into()
+    }
+    fn kind(kind: &Kind) -> Cow<'_, str> {
+        kind.names().kind.into()
+    }
+    fn plural(kind: &Kind) -> Cow<'_, str> {
+        kind.names().plural.into()
+    }
+    fn meta(&self) -> &ObjectMeta {
+        &self.meta
+    }
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.meta
+    }
+}

@@ -1,0 +1,92 @@
+//! What each Pod Security level refuses, said before admission does.
+//!
+//! <https://kubernetes.io/docs/concepts/security/pod-security-standards/>
+
+use super::check::Place;
+use crate::api::{PodSecurity, Profile, SecurityContext};
+
+/// Capabilities that Baseline lets a container add: the runtime's default set.
+const BASELINE_CAPABILITIES: [&str; 13] = [
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
+];
+
+/// Kernel parameters that are a pod's own, as Baseline lists them.
+const SAFE_SYSCTLS: [&str; 10] = [
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_syncookies",
+];
+
+/// Names every field that goes beyond `level`, and a level beyond what the operator grants.
+pub(super) fn check(context: Option<&SecurityContext>, level: PodSecurity, most: PodSecurity, here: &mut Place<'_>) {
+    if level > most {
+        here.problem(
+            ".podSecurity",
+            format!("'{level:?}' is more than this operator grants ('{most:?}', its --max-pod-security)"),
+        );
+    }
+    let Some(context) = context else { return };
+    if level < PodSecurity::Privileged {
+        let mut needs_privileged = |path: &str, what: &str| {
+            here.problem(&format!(".securityContext.{path}"), format!("{what} needs podSecurity: Privileged"))
+        };
+        if context.privileged == Some(true) {
+            needs_privileged("privileged", "privileged");
+        }
+        for add in added(context).filter(|add| !BASELINE_CAPABILITIES.contains(add)) {
+            needs_privileged("capabilities.add", &format!("capability {add}"));
+        }
+        if context.seccomp_profile.as_ref().is_some_and(|p| p.r#type == Profile::Unconfined) {
+            needs_privileged("seccompProfile.type", "'Unconfined'");
+        }
+        for name in context.sysctls.keys().filter(|name| !SAFE_SYSCTLS.contains(&name.replace('/', ".").as_str())) {
+            needs_privileged(&format!("sysctls[{name}]"), "a kernel parameter outside the safe set");
+        }
+    }
+    if level == PodSecurity::Restricted {
+        let mut refused = |path: &str, message: &str| {
+            here.problem(&format!(".securityContext.{path}"), format!("{message} under podSecurity: Restricted"))
+        };
+        if context.run_as_user == Some(0) {
+            refused("runAsUser", "must not be 0");
+        }
+        if context.run_as_non_root == Some(false) {
+            refused("runAsNonRoot", "must not be false");
+        }
+        if context.allow_privilege_escalation == Some(true) {
+            refused("allowPrivilegeEscalation", "must not be true");
+        }
+        for add in added(context).filter(|add| *add != "NET_BIND_SERVICE" && BASELINE_CAPABILITIES.contains(add)) {
+            refused("capabilities.add", &format!("only NET_BIND_SERVICE may be added, not {add},"));
+        }
+        if context.capabilities.as_ref().is_some_and(|c| !c.drop.is_empty() && !c.drop.iter().any(|d| d == "ALL")) {
+            refused("capabilities.drop", "must contain ALL");
+        }
+    }
+    if context.privileged == Some(true) && context.allow_privilege_escalation == Some(false) {
+        here.problem(".securityContext.allowPrivilegeEscalation", "must not be false beside privileged: true");
+    }
+}
+
+fn added(context: &SecurityContext) -> impl Iterator<Item = &str> {
+    context.capabilities.iter().flat_map(|c| &c.add).map(String::as_str)
+}
