@@ -1,4 +1,44 @@
-//! The `appstack` program.
-fn main() {
-    print!("{}", appstack::generate::crd_yaml().unwrap_or_default());
+//! The `appstack` program: the operator, and the commands around it.
+
+use std::process::ExitCode;
+
+use appstack::cli::{render, run, status, validate};
+use clap::{Parser, Subcommand};
+
+/// AppStack: a Compose project that Kubernetes keeps true
+#[derive(Parser)]
+#[command(name = "appstack", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    #[command(alias = "controller")]
+    Run(Box<run::RunArgs>),
+    Validate(validate::Args),
+    Render(render::RenderArgs),
+    Status(status::StatusArgs),
+    /// Print the CustomResourceDefinition
+    Crd,
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(args) => run::run(*args),
+        Command::Validate(args) => validate::run(&args),
+        Command::Render(args) => render::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Crd => match appstack::generate::crd_yaml() {
+            Ok(yaml) => {
+                print!("{yaml}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("error: could not write the CustomResourceDefinition: {error}");
+                ExitCode::from(3)
+            }
+        },
+    }
 }

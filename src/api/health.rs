@@ -51,7 +51,8 @@ pub struct HttpProbe {
     #[schemars(schema_with = "schema::port")]
     pub port: Port,
     /// The path; unset: `/`.
-    #[schemars(length(min = 1, max = 2048), regex(pattern = r"^/[^\s]*$"))]
+    #[schemars(length(min = 1, max = 2048))]
+    #[x_kube(validation = Rule::new(r"self.matches('^/[^\\s]*$')").message("must begin with '/' and have no spaces"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// `HTTP` or `HTTPS` (its certificate is not checked); unset: `HTTP`.

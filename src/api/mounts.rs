@@ -38,7 +38,7 @@ pub struct Mount {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_only: Option<bool>,
     /// The one entry of the config or secret to mount, as a file.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    #[schemars(schema_with = "schema::data_key")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// Octal permissions of the files, in quotes; unset: `"0444"`.

@@ -137,7 +137,7 @@ pub(super) fn sysctls(_: &mut SchemaGenerator) -> Schema {
 
 /// Mounts by path.
 pub(super) fn mounts<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
-    const PATH: &str = "p.matches('^(/[^/:]+)+$') && !p.matches('/[.][.]?(/|$)')";
+    const PATH: &str = "p.matches('^(/[^/:[:cntrl:]]+)+$') && !p.matches('/[.][.]?(/|$)')";
     let mut schema = json_schema!({
         "type": "object",
         "minProperties": 1,
@@ -147,7 +147,7 @@ pub(super) fn mounts<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     push_rule(
         &mut schema,
         &format!("self.all(p, size(p) <= 512 && {PATH})"),
-        "mount paths must be absolute, at most 512 characters, and must not be '/', end in '/', or contain ':', '.' or '..' as a step",
+        "mount paths must be absolute, at most 512 characters, and must not be '/', end in '/', or contain ':', a control character, or '.' or '..' as a step",
     );
     schema
 }
@@ -182,7 +182,9 @@ pub(super) fn words(_: &mut SchemaGenerator) -> Schema {
 
 /// An octal file mode as text, since a YAML number would be read as decimal.
 pub(super) fn file_mode(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "maxLength": 4, "pattern": "^0?[0-7]{3}$"})
+    let mut schema = json_schema!({"type": "string", "maxLength": 4});
+    push_rule(&mut schema, "self.matches('^0?[0-7]{3}$')", "must be octal permissions in quotes, such as \"0444\"");
+    schema
 }
 
 /// A port of a probe: its number, or its name in `ports`.
@@ -198,10 +200,13 @@ pub(super) fn port(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// A count of bytes: no thousandths, no fraction without a unit. `isInteger` of the API server's quantities is no help: it takes `1.5Gi` and `1Pi` for fractions.
+const BYTES: &str = "string(self).matches('^([0-9]+|[0-9]*[.]?[0-9]*([KMGTP]i|[kMGTP]|[eE][0-9]+))$')";
+
 /// Storage: whole bytes above nothing.
 pub(super) fn storage(_: &mut SchemaGenerator) -> Schema {
     quantity_schema(
-        "quantity(string(self)).isInteger() && quantity(string(self)).compareTo(quantity('1Mi')) >= 0 && quantity(string(self)).compareTo(quantity('1Pi')) <= 0",
+        &format!("{BYTES} && quantity(string(self)).compareTo(quantity('1Mi')) >= 0 && quantity(string(self)).compareTo(quantity('1Pi')) <= 0"),
         "must be a size from 1Mi to 1Pi, such as '10Gi' (units Ki, Mi, Gi, Ti count in 1024, k, M, G, T in 1000; 'GB' is not one)",
     )
 }
@@ -217,9 +222,34 @@ pub(super) fn cpu(_: &mut SchemaGenerator) -> Schema {
 /// Memory, or local disk.
 pub(super) fn memory(_: &mut SchemaGenerator) -> Schema {
     quantity_schema(
-        "quantity(string(self)).isInteger() && (quantity(string(self)).compareTo(quantity('0')) == 0 || quantity(string(self)).compareTo(quantity('1Mi')) >= 0) && quantity(string(self)).compareTo(quantity('100Ti')) <= 0",
+        &format!("{BYTES} && (quantity(string(self)).compareTo(quantity('0')) == 0 || quantity(string(self)).compareTo(quantity('1Mi')) >= 0) && quantity(string(self)).compareTo(quantity('100Ti')) <= 0"),
         "must be an amount such as '512Mi' or '2Gi' (units Ki, Mi, Gi count in 1024; 'm' means thousandths and is refused), at least 1Mi and at most 100Ti",
     )
+}
+
+/// A key of a ConfigMap or Secret.
+pub(super) fn data_key(_: &mut SchemaGenerator) -> Schema {
+    // A pattern, not a rule: with 512 services of 256 variables a rule is over the API server's cost budget.
+    json_schema!({"type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[-._a-zA-Z0-9]+$"})
+}
+
+/// Names of capabilities.
+pub(super) fn capabilities(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": 64,
+        "items": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 32,
+            "x-kubernetes-validations": [{
+                "rule": "self.matches('^[A-Z_]+$')",
+                "message": "must be a capability without 'CAP_' in upper case letters, such as 'NET_ADMIN', or 'ALL'",
+            }],
+        },
+        "x-kubernetes-list-type": "set",
+    })
 }
 
 fn push_rule(schema: &mut Schema, rule: &str, message: &str) {

@@ -71,11 +71,11 @@ pub struct SecurityContext {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct Capabilities {
     /// Added to the runtime's default set.
-    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 32), regex(pattern = "^[A-Z_]+$")), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(schema_with = "schema::capabilities")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub add: Vec<String>,
     /// Taken from it; `ALL` for all. Unset: `ALL` under `podSecurity: Restricted`.
-    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 32), regex(pattern = "^[A-Z_]+$")), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(schema_with = "schema::capabilities")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drop: Vec<String>,
 }

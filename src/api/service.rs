@@ -39,7 +39,8 @@ pub struct Service {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Vec<String>>,
     /// Folder to start in; unset: the image's.
-    #[schemars(length(min = 1, max = 1024), regex(pattern = "^/"))]
+    #[schemars(length(min = 1, max = 1024))]
+    #[x_kube(validation = Rule::new("self.startsWith('/')").message("must be absolute: it begins with '/'"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<String>,
     /// Keep standard input open; unset: false.
@@ -60,7 +61,7 @@ pub struct Service {
     #[schemars(schema_with = "schema::ports::<ServicePort>")]
     #[x_kube(validation = Rule::new("self.all(a, self.all(b, a == b || self[a].port != self[b].port || self[a].protocol != self[b].protocol || (has(self[a].published) && has(self[b].published) && self[a].published != self[b].published)))")
         .message("the same port and protocol may stand twice only with different published ports"))]
-    #[x_kube(validation = Rule::new("self.all(a, self.all(b, a == b || !has(self[a].published) || !has(self[b].published) || self[a].published != self[b].published || self[a].protocol != self[b].protocol))")
+    #[x_kube(validation = Rule::new("self.all(a, self.all(b, a == b || !has(self[a].published) || !has(self[b].published) || self[a].published != self[b].published || self[a].protocol != self[b].protocol || self[a].port == self[b].port))")
         .message("two ports may not be published as the same number with the same protocol"))]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ports: BTreeMap<String, ServicePort>,
@@ -119,7 +120,7 @@ pub struct SecretKey {
     #[schemars(length(min = 1, max = 40))]
     pub secret: String,
     /// Its key; unset: the `key` of that secret.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    #[schemars(schema_with = "schema::data_key")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// Start without the variable when the Secret or key is missing; unset: false.
@@ -220,6 +221,8 @@ pub struct Autoscale {
     .message("requests.cpu must not be more than limits.cpu"))]
 #[x_kube(validation = Rule::new("!has(self.requests) || !has(self.limits) || !has(self.requests.memory) || !has(self.limits.memory) || quantity(string(self.requests.memory)).compareTo(quantity(string(self.limits.memory))) <= 0")
     .message("requests.memory must not be more than limits.memory"))]
+#[x_kube(validation = Rule::new("!has(self.requests) || !has(self.limits) || !has(self.requests.ephemeral__dash__storage) || !has(self.limits.ephemeral__dash__storage) || quantity(string(self.requests.ephemeral__dash__storage)).compareTo(quantity(string(self.limits.ephemeral__dash__storage))) <= 0")
+    .message("requests.ephemeral-storage must not be more than limits.ephemeral-storage"))]
 pub struct Resources {
     /// What the scheduler sets aside.
     #[serde(default, skip_serializing_if = "Option::is_none")]

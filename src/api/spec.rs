@@ -22,7 +22,7 @@ use super::{AppStackStatus, PodSecurity, Quantity, Service, schema};
     derive = "PartialEq",
     doc = "AppStack is a Compose project that Kubernetes keeps true: its services, networks and volumes become Deployments, Services, NetworkPolicies and PersistentVolumeClaims, rolled out in health order.",
     validation = Rule::new("self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
-        .message("metadata.name must be lower case letters, digits and hyphens, start with a letter, end with a letter or digit, and have at most 40 characters"),
+        .message("metadata.name must be lower case letters, digits and hyphens, start with a letter, end with a letter or digit, and have at most 40 characters").field_path(".metadata.name"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status", description = "Whether all services are up as the spec wants them"),
     printcolumn(name = "Services", type_ = "string", json_path = ".status.summary", description = "Services that are ready, of all"),
     printcolumn(name = "Waiting-On", type_ = "string", json_path = ".status.waitingOn", description = "Who waits for what, and why"),
@@ -43,6 +43,8 @@ use super::{AppStackStatus, PodSecurity, Quantity, Service, schema};
     .message("mounts may name secrets declared in spec.secrets only").field_path(".services"))]
 #[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].secretEnv) || self.services[s].secretEnv.all(e, has(self.secrets) && self.services[s].secretEnv[e].secret in self.secrets))")
     .message("secretEnv may name secrets declared in spec.secrets only").field_path(".services"))]
+#[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].mounts) || !((has(self.services[s].replicas) && self.services[s].replicas > 1) || (has(self.services[s].autoscale) && self.services[s].autoscale.max > 1)) || self.services[s].mounts.all(p, !has(self.services[s].mounts[p].volume) || (has(self.services[s].mounts[p].readOnly) && self.services[s].mounts[p].readOnly) || !has(self.volumes) || !(self.services[s].mounts[p].volume in self.volumes) || !has(self.volumes[self.services[s].mounts[p].volume].accessMode) || self.volumes[self.services[s].mounts[p].volume].accessMode != 'ReadWriteOncePod'))")
+    .message("a ReadWriteOncePod volume is for a single writer: a service that mounts it has replicas and autoscale.max of at most 1, or mounts it readOnly").field_path(".services"))]
 pub struct AppStackSpec {
     /// The services of the stack, by name. A service is reached by the others under its name.
     #[schemars(schema_with = "schema::services::<Service>")]
@@ -181,7 +183,7 @@ pub struct Secret {
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')").message("must be the name of a Secret: lower case letters, digits, '-' and '.'"))]
     pub secret_name: String,
     /// The one entry that is meant; it then mounts as a file.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    #[schemars(schema_with = "schema::data_key")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
 }

@@ -1,0 +1,150 @@
+//! Carries out the writes of a plan: kind by kind, those of one kind at once in a bounded window.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{FutureExt, StreamExt};
+use serde_json::{Value, json};
+
+use super::error::Failure;
+use super::reconcile::{Context, Memory};
+use super::store::StackKey;
+use crate::child::digest::Digest;
+use crate::child::{Child, ChildId, labels};
+use crate::render::{Children, Wanted};
+use crate::rollout::{Body, Guard, Plan, Refusal, RefusalKind, Write};
+use crate::stack::Stack;
+
+/// Writes of one stack under way at once: more gain nothing on a server of two cores, and one stack's burst must not delay others'.
+const WINDOW: usize = 8;
+
+/// What became of a round of writes.
+#[derive(Debug, Default)]
+pub(super) struct Applied {
+    /// Writes that the server took.
+    pub(super) written: usize,
+    /// Something is worth trying again.
+    pub(super) transient: Option<Failure>,
+}
+
+/// Sends every write whose prerequisites are in place. Answers go into the store at once, so that the next plan reads our own writes; refusals
+/// into `memory`, so that they are not tried again at once.
+pub(super) async fn apply(context: &Context, key: &StackKey, stack: &Stack, wanted: &Children, plan: &Plan, memory: &mut Memory) -> Applied {
+    let mut applied = Applied::default();
+    let mut failed: BTreeSet<&ChildId> = BTreeSet::new();
+    let mut waves: BTreeMap<_, Vec<&Write>> = BTreeMap::new();
+    for write in &plan.writes {
+        waves.entry(write.id.kind).or_default().push(write);
+    }
+    for wave in waves.into_values() {
+        let (due, held): (Vec<_>, Vec<_>) = wave.into_iter().partition(|write| !write.after.iter().any(|id| failed.contains(id)));
+        failed.extend(held.iter().map(|write| &write.id));
+        let mut calls = Vec::new();
+        for write in due {
+            let Some(wanted) = wanted.get(&write.id) else { continue };
+            calls.push(async move { (write, wanted, send(context, key, stack, write, wanted).await) }.boxed());
+        }
+        let mut answers = futures::stream::iter(calls).buffer_unordered(WINDOW);
+        while let Some((write, wanted, answer)) = answers.next().await {
+            match answer {
+                Ok(got) => {
+                    applied.written += 1;
+                    memory.took(&write.id, wanted.digest, got);
+                    tracing::info!(stack = %key, child = %write.id, action = action(&write.body), "applied");
+                }
+                Err(failure) => {
+                    failed.insert(&write.id);
+                    tracing::warn!(stack = %key, child = %write.id, %failure, "not applied");
+                    match failure {
+                        Failure::NameTaken => memory.refused(&write.id, conflict(&write.id, wanted), context.options.conflict_retry),
+                        Failure::Refused(message) => {
+                            let refusal = Refusal { kind: RefusalKind::Refused, message, wanted: wanted.digest };
+                            memory.refused(&write.id, refusal, context.options.refusal_retry);
+                        }
+                        Failure::NamespaceGoing => {}
+                        other => applied.transient = Some(other),
+                    }
+                }
+            }
+        }
+    }
+    applied
+}
+
+fn action(body: &Body) -> &'static str {
+    match body {
+        Body::Object { guard: Guard::Absent, .. } => "create",
+        Body::Object { .. } => "update",
+        Body::Scale { .. } => "scale",
+    }
+}
+
+fn conflict(id: &ChildId, wanted: &Wanted) -> Refusal {
+    let message = format!("{id} exists and does not belong to this stack; it is left alone. Rename the service or the stack, or delete that object");
+    Refusal { kind: RefusalKind::NameConflict, message, wanted: wanted.digest }
+}
+
+/// One write. Returns the digest that the server read back.
+async fn send(context: &Context, key: &StackKey, stack: &Stack, write: &Write, wanted: &Wanted) -> Result<Option<Digest>, Failure> {
+    let (writer, id) = (&context.writer, &write.id);
+    if let Some(old) = &write.instead_of {
+        writer.delete(&key.namespace, id, old).await?;
+    }
+    match &write.body {
+        Body::Scale { count } => {
+            writer.scale(&key.namespace, id, *count).await?;
+            context.store.amend(id.kind, &key.namespace, &id.name, |child| child.facts.spec_replicas = Some(*count));
+            Ok(Some(wanted.digest))
+        }
+        Body::Object { guard, replicas, keep } => {
+            let body = body(wanted, id, guard, *replicas, keep.as_deref());
+            let child = match writer.apply(&key.namespace, id, &body, *guard == Guard::Absent).await {
+                Err(Failure::NameTaken) => take_back(context, key, stack, id, wanted, body).await?,
+                other => other?,
+            };
+            let digest = child.digest;
+            context.store.wrote(id.kind, child);
+            Ok(digest)
+        }
+    }
+}
+
+/// The name is taken by an object that no watch shows us: ours, if somebody stripped its labels. One look decides.
+async fn take_back(context: &Context, key: &StackKey, stack: &Stack, id: &ChildId, wanted: &Wanted, mut body: Value) -> Result<Child, Failure> {
+    let live = context.writer.look(&key.namespace, id).await?.ok_or(Failure::Stale)?;
+    let labels: Vec<(&str, &str)> = wanted.labels().collect();
+    if !live.is_of(&stack.name, &stack.uid, &labels) {
+        return Err(Failure::NameTaken);
+    }
+    if live.is_going() {
+        return Err(Failure::Stale);
+    }
+    if let Some(meta) = body["metadata"].as_object_mut() {
+        meta.remove("resourceVersion");
+        meta.insert("uid".into(), json!(live.meta.uid));
+    }
+    context.writer.apply(&key.namespace, id, &body, false).await
+}
+
+/// The object with its guard, and on a workload the count and the digest of what is sent.
+fn body(wanted: &Wanted, id: &ChildId, guard: &Guard, replicas: Option<i32>, keep: Option<&str>) -> Value {
+    let mut body = wanted.object.clone();
+    match guard {
+        // A create, or 409: version 1 is nobody's, and "0" would mean any (T2).
+        Guard::Absent => body["metadata"]["resourceVersion"] = json!("1"),
+        Guard::Uid(uid) => body["metadata"]["uid"] = json!(uid),
+        Guard::Version(uid, version) => {
+            body["metadata"]["uid"] = json!(uid);
+            body["metadata"]["resourceVersion"] = json!(version);
+        }
+    }
+    if id.kind.starts_pods() {
+        body["metadata"]["annotations"][labels::SENT] = json!(wanted.digest.to_string());
+        if let Some(keep) = keep {
+            body["metadata"]["annotations"][labels::KEPT_REPLICAS] = json!(keep);
+        }
+        if let Some(replicas) = replicas {
+            body["spec"]["replicas"] = json!(replicas);
+        }
+    }
+    body
+}

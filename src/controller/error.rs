@@ -1,0 +1,76 @@
+//! What can go wrong with a write, and what follows from it.
+
+use kube::core::Status;
+
+/// Why a write did not happen.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Failure {
+    /// The name belongs to an object that we have not seen: look once whose it is.
+    #[error("an object of that name exists")]
+    NameTaken,
+    /// The object is gone, is another one, or has moved on: its event is on the way; plan again.
+    #[error("the object has changed meanwhile")]
+    Stale,
+    /// The namespace is going: there is nothing to do in it any more.
+    #[error("the namespace is being deleted")]
+    NamespaceGoing,
+    /// The server does not take it, and will not until something changes.
+    #[error("{0}")]
+    Refused(String),
+    /// Worth trying again after a while.
+    #[error("{0}")]
+    Transient(String),
+    /// Somebody else leads now.
+    #[error("this operator does not lead any more")]
+    Deposed,
+}
+
+impl Failure {
+    /// The class of a client error, for a write that wants `absent`: no object of that name.
+    pub(super) fn of(error: &kube::Error, absent: bool) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::of_status(status, absent),
+            other => Failure::Transient(other.to_string()),
+        }
+    }
+
+    fn of_status(status: &Status, absent: bool) -> Self {
+        let message = status.message.clone();
+        match status.code {
+            409 if absent => Failure::NameTaken,
+            404 | 409 | 410 => Failure::Stale,
+            // An apply with the uid of an object that has a successor (T2).
+            422 if !absent && message.contains("metadata.uid") => Failure::Stale,
+            403 if message.contains("because it is being terminated") => Failure::NamespaceGoing,
+            400 | 403 | 405 | 406 | 413 | 415 | 422 => Failure::Refused(message),
+            // What the server says of an unknown field or a duplicate key; trying again would not help (T14).
+            500 if message.starts_with("failed to create typed patch object") => Failure::Refused(message),
+            _ => Failure::Transient(message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(code: u16, message: &str, absent: bool) -> Failure {
+        let status = Status { code, message: message.into(), ..Status::default() };
+        Failure::of(&kube::Error::Api(Box::new(status)), absent)
+    }
+
+    #[test]
+    fn every_answer_has_its_class() {
+        use Failure::{NameTaken, NamespaceGoing, Refused, Stale, Transient};
+        assert!(matches!(class(409, "", true), NameTaken));
+        assert!(matches!(class(409, "", false), Stale));
+        assert!(matches!(class(422, "metadata.uid: field is immutable", false), Stale));
+        assert!(matches!(class(422, "spec.ports: required", false), Refused(_)));
+        assert!(matches!(class(403, "unable to create new content in namespace x because it is being terminated", true), NamespaceGoing));
+        assert!(matches!(class(403, "exceeded quota", true), Refused(_)));
+        assert!(matches!(class(500, "failed to create typed patch object (...)", false), Refused(_)));
+        for code in [401, 408, 429, 500, 502, 503, 504] {
+            assert!(matches!(class(code, "later", true), Transient(_)), "{code}");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Everything that touches the API server. Decisions are made in the pure folders; this one carries them out.
+//!
+//! Read in the order of the flow: [`watch`](self) feeds the [`store`], a difference wakes a stack in the [`queue`], [`reconcile`] looks at it,
+//! `apply` and `prune` write through the one [`writer`] that may, `publish` says how it stands.
+
+mod apply;
+mod error;
+pub mod lease;
+mod prune;
+mod publish;
+pub mod queue;
+pub mod reconcile;
+mod run;
+pub mod store;
+mod watch;
+pub mod writer;
+
+pub use run::{Options, RunError, run};

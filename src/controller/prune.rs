@@ -1,0 +1,31 @@
+//! Carries out the deletes of a plan.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+use super::error::Failure;
+use super::reconcile::Context;
+use super::store::StackKey;
+use crate::rollout::Delete;
+
+/// Deletes each object as it was seen, or not at all: what has changed meanwhile is planned for again. Returns what is worth another try.
+pub(super) async fn prune(context: &Context, key: &StackKey, deletes: &[Delete]) -> Option<Failure> {
+    let mut again = None;
+    for Delete { id, child } in deletes {
+        match context.writer.delete(&key.namespace, id, child).await {
+            Ok(_) => {
+                tracing::info!(stack = %key, child = %id, "pruned");
+                // Its last event is on the way; until then it must not be deleted twice.
+                context.store.amend(id.kind, &key.namespace, &id.name, |child| {
+                    child.meta.deletion_timestamp.get_or_insert(Time(Timestamp::now()));
+                });
+            }
+            Err(Failure::Stale | Failure::NamespaceGoing) => tracing::debug!(stack = %key, child = %id, "has changed since it was seen"),
+            Err(failure) => {
+                tracing::warn!(stack = %key, child = %id, %failure, "not pruned");
+                again = Some(failure);
+            }
+        }
+    }
+    again
+}

@@ -1,0 +1,130 @@
+//! The operator's main loop.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use kube::Client;
+use kube::runtime::events::{Recorder, Reporter};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::lease::Lock;
+use super::queue::{Outcome, Queue};
+use super::reconcile::{Context, reconcile};
+use super::store::{StackKey, Store};
+use super::watch;
+use super::writer::Writer;
+use crate::api::PodSecurity;
+use crate::render::Settings;
+
+/// Stacks looked at at once.
+const WINDOW: usize = 8;
+/// How long running passes may take to end when we are told to stop.
+const DRAIN: Duration = Duration::from_secs(4);
+
+/// How the operator runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Only this namespace; none: all.
+    pub watch_namespace: Option<String>,
+    /// Where the lease is kept.
+    pub lease_namespace: String,
+    /// Who we are among replicas.
+    pub identity: String,
+    /// A holder that does not renew the lease for so long has lost it.
+    pub lease_term: Duration,
+    /// Until a name that was taken is tried again: foreign objects give no event.
+    pub conflict_retry: Duration,
+    /// Until a write that the server refused is tried again unchanged: quotas and rights give no event.
+    pub refusal_retry: Duration,
+    /// The highest Pod Security level a stack may ask for.
+    pub max_pod_security: PodSecurity,
+    /// What flags say about rendering.
+    pub rendering: Settings,
+}
+
+/// Why the operator ended although nobody told it to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Another one leads now, or the API server has been away for longer than the lease lasts. Started again, we stand by.
+    #[error("the lease '{0}' was lost; exiting so that only one operator writes")]
+    LeaseLost(String),
+}
+
+/// Name of the lease.
+const LEASE: &str = "appstack-operator";
+
+/// Runs until `stop` resolves or the lease is lost. Running passes are given a few seconds to end, and the lease is given back.
+pub async fn run(client: Client, options: Options, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+    let lock = Lock::new(client.clone(), &options.lease_namespace, LEASE, &options.identity, options.lease_term);
+    let (mut leadership, lease) = lock.hold();
+    tokio::pin!(stop);
+    let (wakes, mut woken) = mpsc::unbounded_channel();
+    let context = Arc::new(Context {
+        store: Store::default(),
+        writer: Writer::new(client.clone(), leadership.clone()),
+        recorder: Recorder::new(client.clone(), Reporter { controller: "appstack".into(), instance: Some(options.identity.clone()) }),
+        memories: Mutex::new(HashMap::new()),
+        options,
+    });
+    // A stand-by watches too, so that it can take over at once.
+    let watches = watch::start(&client, context.options.watch_namespace.as_deref(), &context, &wakes);
+    tracing::info!(identity = context.options.identity, "waiting for the lease");
+    tokio::select! {
+        () = leadership.gained() => tracing::info!("leading"),
+        () = &mut stop => {}
+    }
+
+    let mut queue: Queue<StackKey> = Queue::new(WINDOW);
+    let mut passes: JoinSet<(StackKey, Outcome)> = JoinSet::new();
+    let ended = loop {
+        while context.store.is_warm()
+            && let Some(key) = queue.start(Instant::now())
+        {
+            let context = context.clone();
+            passes.spawn(async move {
+                // A panic must end as a failed pass: its stack would never be looked at again.
+                let pass = std::panic::AssertUnwindSafe(reconcile(&context, &key)).catch_unwind();
+                let outcome = pass.await.unwrap_or_else(|_| {
+                    tracing::error!(stack = %key, "a pass ended in a panic; this is a bug of the operator");
+                    Outcome::Failed
+                });
+                (key, outcome)
+            });
+        }
+        let timer = queue.next_timer();
+        tokio::select! {
+            Some((key, why)) = woken.recv() => queue.wake(key, why, Instant::now()),
+            Some(Ok((key, outcome))) = passes.join_next() => queue.finish(key, outcome, jitter(), Instant::now()),
+            () = sleep_until(timer) => {}
+            () = leadership.lost() => break Err(RunError::LeaseLost(LEASE.into())),
+            () = &mut stop => break Ok(()),
+        }
+    };
+    if ended.is_ok() {
+        tracing::info!("stopping");
+        let drained = tokio::time::timeout(DRAIN, async { while passes.join_next().await.is_some() {} }).await;
+        if drained.is_err() {
+            tracing::warn!("passes were still running after {DRAIN:?}; the next leader goes on with them");
+        }
+    }
+    drop((watches, passes, context, leadership));
+    let _ = tokio::time::timeout(Duration::from_secs(1), lease).await; // gives it back; at worst the term runs out
+    ended
+}
+
+async fn sleep_until(timer: Option<Instant>) {
+    match timer {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// In 0..1, so that stacks that failed together do not come back together.
+fn jitter() -> f64 {
+    let random = RandomState::new().hash_one(0u8);
+    f64::from(u32::try_from(random >> 32).unwrap_or_default()) / f64::from(u32::MAX)
+}

@@ -1,0 +1,66 @@
+//! One watch per kind, each object reduced on arrival.
+
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinSet;
+
+use super::queue::Why;
+use super::reconcile::Context;
+use super::store::{StackKey, Written};
+use crate::child::{Child, Kind, labels};
+
+/// A watch that went quiet behind a load balancer is noticed after this long.
+const WATCH_SECONDS: u32 = 200;
+/// A page of a list holds reduced children; only its text is whole.
+const PAGE: u32 = 500;
+
+/// What wakes a stack.
+pub(super) type Wake = (StackKey, Why);
+
+/// Starts every watch; each feeds the store and wakes the stacks that have something new. They go on, with back-off, until dropped.
+pub(super) fn start(client: &Client, namespace: Option<&str>, context: &Arc<Context>, wakes: &UnboundedSender<Wake>) -> JoinSet<()> {
+    let mut watches = JoinSet::new();
+    for kind in Kind::ALL {
+        let api: Api<Child> = match namespace {
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
+            None => Api::all_with(client.clone(), &kind),
+        };
+        let config = watcher::Config::default().labels(labels::STACK).timeout(WATCH_SECONDS).page_size(PAGE);
+        let (context, wakes) = (context.clone(), wakes.clone());
+        watches.spawn(async move {
+            let mut events = watcher(api, config)
+                .inspect_err(|error| tracing::warn!(%kind, %error, "watch interrupted"))
+                .default_backoff()
+                .boxed();
+            while let Some(event) = events.next().await {
+                let Ok(event) = event else { continue };
+                for stack in context.store.child_event(kind, event) {
+                    let _ = wakes.send((stack, Why::Child)); // nobody listens any more: we are shutting down
+                }
+            }
+        });
+    }
+    let api: Api<Written> = match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
+    let (context, wakes) = (context.clone(), wakes.clone());
+    watches.spawn(async move {
+        let mut events = watcher(api, config)
+            .inspect_err(|error| tracing::warn!(kind = "AppStack", %error, "watch interrupted; is the CustomResourceDefinition installed?"))
+            .default_backoff()
+            .boxed();
+        while let Some(event) = events.next().await {
+            let Ok(event) = event else { continue };
+            for stack in context.store.stack_event(event) {
+                let _ = wakes.send((stack, Why::Spec));
+            }
+        }
+    });
+    watches
+}

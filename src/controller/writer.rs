@@ -1,0 +1,92 @@
+//! The one thing that may write. It asks whether we still lead, puts a deadline on every call, and sorts what goes wrong.
+
+use std::time::{Duration, Instant};
+
+use either::Either;
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+use super::error::Failure;
+use super::lease::Leadership;
+use super::store::StackKey;
+use crate::api::{API_VERSION, AppStack, AppStackStatus};
+use crate::child::{Child, ChildId, MANAGER};
+
+/// Longest any call may take.
+const CALL: Duration = Duration::from_secs(10);
+/// Field manager of the status.
+const STATUS_MANAGER: &str = "appstack-status";
+/// Field manager of the count of a workload whose template is not at hand.
+const REPLICAS_MANAGER: &str = "appstack-replicas";
+
+/// Writes to the API server, as long as we lead.
+#[derive(Clone)]
+pub struct Writer {
+    client: Client,
+    leadership: Leadership,
+}
+
+impl Writer {
+    /// Writes with this client while that leadership lasts.
+    pub fn new(client: Client, leadership: Leadership) -> Self {
+        Writer { client, leadership }
+    }
+
+    /// Server-side apply of a guarded body. `absent`: the guard wants that there is no such object.
+    pub(super) async fn apply(&self, namespace: &str, id: &ChildId, body: &Value, absent: bool) -> Result<Child, Failure> {
+        let params = PatchParams::apply(MANAGER).force();
+        let api = self.children(namespace, id);
+        self.bounded(absent, async { api.patch(&id.name, &params, &Patch::Apply(body)).await }).await
+    }
+
+    /// Sets only the count of pods.
+    pub(super) async fn scale(&self, namespace: &str, id: &ChildId, count: i32) -> Result<(), Failure> {
+        let body = json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": id.name, "namespace": namespace}, "spec": {"replicas": count}});
+        let params = PatchParams::apply(REPLICAS_MANAGER).force();
+        let api = self.children(namespace, id);
+        self.bounded(false, async { api.patch_scale(&id.name, &params, &Patch::Apply(&body)).await }).await.map(|_| ())
+    }
+
+    /// Deletes exactly this object, at exactly this version. True if it is gone already, false if it is on its way out.
+    pub(super) async fn delete(&self, namespace: &str, id: &ChildId, child: &Child) -> Result<bool, Failure> {
+        let preconditions = Preconditions { uid: child.meta.uid.clone(), resource_version: child.meta.resource_version.clone() };
+        let params = DeleteParams::background().preconditions(preconditions);
+        let api = self.children(namespace, id);
+        match self.bounded(false, async { api.delete(&id.name, &params).await }).await? {
+            Either::Left(object) => Ok(!object.is_going()),
+            Either::Right(_) => Ok(true),
+        }
+    }
+
+    /// One look at an object, whosever it is.
+    pub(super) async fn look(&self, namespace: &str, id: &ChildId) -> Result<Option<Child>, Failure> {
+        let api = self.children(namespace, id);
+        self.bounded(false, async { api.get_opt(&id.name).await }).await
+    }
+
+    /// Publishes a status. None if the stack is gone.
+    pub(super) async fn status(&self, key: &StackKey, status: &AppStackStatus) -> Result<Option<AppStack>, Failure> {
+        let body = json!({"apiVersion": API_VERSION, "kind": "AppStack", "metadata": {"name": key.name, "namespace": key.namespace}, "status": status});
+        let params = PatchParams::apply(STATUS_MANAGER).force();
+        let api: Api<AppStack> = Api::namespaced(self.client.clone(), &key.namespace);
+        match self.bounded(false, async { api.patch_status(&key.name, &params, &Patch::Apply(&body)).await }).await {
+            Ok(stack) => Ok(Some(stack)),
+            Err(Failure::Stale) => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+
+    fn children(&self, namespace: &str, id: &ChildId) -> Api<Child> {
+        Api::namespaced_with(self.client.clone(), namespace, &id.kind)
+    }
+
+    async fn bounded<T>(&self, absent: bool, call: impl Future<Output = kube::Result<T>>) -> Result<T, Failure> {
+        let until = self.leadership.until().ok_or(Failure::Deposed)?;
+        let deadline = until.min(Instant::now() + CALL);
+        match tokio::time::timeout_at(deadline.into(), call).await {
+            Ok(answer) => answer.map_err(|error| Failure::of(&error, absent)),
+            Err(_) => Err(Failure::Transient("the API server did not answer in time".into())),
+        }
+    }
+}

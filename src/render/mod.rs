@@ -1,0 +1,112 @@
+//! Desired objects: from the checked model to what is sent to the API server.
+//!
+//! Pure, and cannot fail. Every object comes out canonical, as the API server writes it back (no nulls, no empty lists, maps or strings,
+//! quantities in their shortest form), so that its digest is that of the live object. `golden/` shows each feature as "this in, that out".
+
+mod autoscaler;
+mod claim;
+mod config;
+mod metadata;
+mod network_policy;
+mod pod;
+mod probe;
+mod service;
+mod settings;
+mod workload;
+
+#[cfg(test)]
+mod golden_tests;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+pub use settings::Settings;
+
+use crate::child::digest::Digest;
+use crate::child::{ChildId, Kind};
+use crate::stack::Stack;
+
+/// All children a stack wants, in the order in which they are applied.
+pub type Children = BTreeMap<ChildId, Wanted>;
+
+/// A child as it should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// What of the stack it is for; decides when it may change.
+    pub part: Part,
+    /// The whole object. The count of pods is not in it: it has owners of its own.
+    pub object: Value,
+    /// Of `object`.
+    pub digest: Digest,
+}
+
+impl Wanted {
+    /// Labels of ours that the object carries: by these it is known again.
+    pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        let labels = self.object["metadata"]["labels"].as_object().into_iter().flatten();
+        labels.filter(|(key, _)| key.starts_with("appstack.dev/")).filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
+    }
+}
+
+/// What of a stack an object is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// The stack as a whole.
+    Stack,
+    /// A network of it.
+    Network(String),
+    /// A volume of it.
+    Volume(String),
+    /// A config of it.
+    Config(String),
+    /// A service of it.
+    Service(String),
+}
+
+/// Everything that the stack should consist of.
+pub fn render(stack: &Stack, settings: &Settings) -> Children {
+    let mut out = Rendering { children: Children::new() };
+    network_policy::render(stack, settings, &mut out);
+    for (name, volume) in &stack.volumes {
+        out.add(Kind::Claim, Part::Volume(name.clone()), claim::claim(stack, name, volume));
+    }
+    for (name, content) in &stack.configs {
+        out.add(Kind::ConfigMap, Part::Config(name.clone()), config::config_map(stack, name, content));
+    }
+    for (name, service) in &stack.services {
+        let part = || Part::Service(name.clone());
+        out.add(Kind::Service, part(), service::in_stack(stack, service));
+        if let Some(published) = service::published(stack, service) {
+            out.add(Kind::Service, part(), published);
+        }
+        out.add(Kind::Deployment, part(), workload::deployment(stack, service, settings));
+        if let Some(autoscaler) = autoscaler::autoscaler(stack, service) {
+            out.add(Kind::Autoscaler, part(), autoscaler);
+        }
+    }
+    out.children
+}
+
+/// Collects children on their way to JSON.
+struct Rendering {
+    children: Children,
+}
+
+impl Rendering {
+    fn add(&mut self, kind: Kind, part: Part, object: impl Serialize) {
+        // Typed objects with text keys serialise; should one not, it comes out as an object that the server refuses by name.
+        let mut object = serde_json::to_value(object).unwrap_or_else(|error| json!({"error": error.to_string()}));
+        object["apiVersion"] = json!(kind.api_version());
+        object["kind"] = json!(kind.names().kind);
+        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let digest = Digest::wanted(&object);
+        self.children.insert(ChildId { kind, name }, Wanted { part, object, digest });
+    }
+}
+
+/// None instead of an empty list or map: the API server drops those.
+fn filled<T: Default + PartialEq>(value: T) -> Option<T> {
+    (value != T::default()).then_some(value)
+}

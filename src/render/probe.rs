@@ -1,0 +1,99 @@
+//! Docker's health check as a readiness probe.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{ExecAction, HTTPGetAction, Probe, TCPSocketAction};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use crate::api::HttpScheme;
+use crate::stack::{self, Health, PortRef};
+
+/// Docker's interval during the start period, unless that of the check is shorter.
+const START_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Readiness only: a Compose health check never restarts a container. Every number is written out, for Kubernetes' own defaults differ
+/// (its timeout is 1 s). With a start period the probe runs as often as Docker's does then, so that readiness comes as soon, and the
+/// threshold grows so that it is lost as late.
+pub(super) fn readiness(health: &Health) -> Probe {
+    let period = if health.start_period.is_zero() { health.interval } else { health.interval.min(START_INTERVAL) };
+    let period = seconds(period);
+    let threshold = if health.start_period.is_zero() {
+        health.retries
+    } else {
+        let until_unhealthy = health.interval.as_millis() * u128::from(health.retries.unsigned_abs());
+        let threshold = until_unhealthy.div_ceil(u128::from(period.unsigned_abs()) * 1000);
+        i32::try_from(threshold).unwrap_or(i32::MAX)
+    };
+    Probe {
+        period_seconds: Some(period),
+        timeout_seconds: Some(seconds(health.timeout)),
+        failure_threshold: Some(threshold.max(1)),
+        success_threshold: Some(1),
+        ..handler(&health.probe)
+    }
+}
+
+fn handler(probe: &stack::Probe) -> Probe {
+    match probe {
+        stack::Probe::Exec(command) => Probe { exec: Some(ExecAction { command: Some(command.clone()) }), ..Probe::default() },
+        stack::Probe::Http { port: at, path, scheme } => Probe {
+            http_get: Some(HTTPGetAction {
+                port: port(at),
+                path: Some(path.clone()),
+                scheme: Some(
+                    match scheme {
+                        HttpScheme::Http => "HTTP",
+                        HttpScheme::Https => "HTTPS",
+                    }
+                    .into(),
+                ),
+                ..HTTPGetAction::default()
+            }),
+            ..Probe::default()
+        },
+        stack::Probe::Tcp { port: at } => Probe { tcp_socket: Some(TCPSocketAction { port: port(at), host: None }), ..Probe::default() },
+    }
+}
+
+fn port(port: &PortRef) -> IntOrString {
+    match port {
+        PortRef::Number(number) => IntOrString::Int(*number),
+        PortRef::Name(name) => IntOrString::String(name.clone()),
+    }
+}
+
+/// Kubernetes counts whole seconds: rounded up, at least one.
+fn seconds(duration: Duration) -> i32 {
+    i32::try_from(duration.as_millis().div_ceil(1000)).unwrap_or(i32::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Interval, timeout, retries, start period in ms; then period, timeout, threshold.
+    #[test]
+    fn dockers_numbers_as_kubernetes_numbers() {
+        for (interval, timeout, retries, start_period, expected) in [
+            (30_000, 30_000, 3, 0, (30, 30, 3)),
+            (10_000, 5_000, 5, 0, (10, 5, 5)),
+            (30_000, 10_000, 3, 40_000, (5, 10, 18)),
+            (2_000, 1_000, 3, 40_000, (2, 1, 3)),
+            (500, 100, 1, 0, (1, 1, 1)),
+            (1_500, 1_001, 2, 0, (2, 2, 2)),
+            (7_000, 1_000, 2, 1_000, (5, 1, 3)),
+        ] {
+            let millis = Duration::from_millis;
+            let health = Health {
+                probe: stack::Probe::Exec(vec!["true".into()]),
+                interval: millis(interval),
+                timeout: millis(timeout),
+                retries,
+                start_period: millis(start_period),
+            };
+            let probe = readiness(&health);
+            let got = (probe.period_seconds.unwrap(), probe.timeout_seconds.unwrap(), probe.failure_threshold.unwrap());
+            assert_eq!(got, expected, "interval {interval} timeout {timeout} retries {retries} start period {start_period}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Events: the difference between two statuses, in words.
+
+use super::status::{Subject, bounded};
+use crate::api::{AppStackStatus, ServiceState};
+use crate::child::Kind;
+use crate::render::Part;
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// CamelCase, from a fixed set.
+    pub reason: String,
+    /// Whether somebody should look.
+    pub warning: bool,
+    /// A sentence, at most 1 kB.
+    pub note: String,
+}
+
+impl Event {
+    fn new(reason: &str, warning: bool, note: &str) -> Self {
+        Event { reason: reason.to_owned(), warning, note: bounded(note) }
+    }
+}
+
+/// What has happened between two statuses of a stack.
+pub(super) fn between(before: &AppStackStatus, now: &AppStackStatus) -> Vec<Event> {
+    let mut events = Vec::new();
+    for (name, service) in &now.services {
+        let was = before.services.get(name);
+        if was.map(|s| (s.state, &s.reason)) == Some((service.state, &service.reason)) {
+            continue;
+        }
+        let entered = was.map(|s| s.state) != Some(service.state);
+        let message = service.message.as_deref().unwrap_or_default();
+        let image = service.image.as_deref().unwrap_or_default();
+        match service.state {
+            ServiceState::Ready if entered => events.push(Event::new("RolloutComplete", false, &format!("{name}: {} pods of {image} are ready", service.ready.unwrap_or(0)))),
+            ServiceState::Progressing if entered => events.push(Event::new("RolloutStarted", false, &format!("{name}: rolling out {image}"))),
+            ServiceState::Failed => {
+                let reason = match service.reason.as_deref() {
+                    Some(own @ ("NameConflict" | "DependencyFailed" | "VolumeResizeRefused" | "Refused")) => own,
+                    _ => "RolloutFailed",
+                };
+                events.push(Event::new(reason, true, &format!("{name}: {message}")));
+            }
+            ServiceState::Degraded if entered => events.push(Event::new("Degraded", true, &format!("{name}: not all pods are ready {message}"))),
+            _ => {}
+        }
+    }
+    let ready = |status: &AppStackStatus| status.conditions.iter().find(|c| c.type_ == "Ready").map(|c| (c.reason.clone(), c.message.clone()));
+    let (was, is) = (ready(before), ready(now));
+    if was != is
+        && let Some((reason, message)) = is
+    {
+        match reason.as_str() {
+            "SpecInvalid" | "DependencyCycle" | "Undecodable" => events.push(Event::new(&reason, true, &message)),
+            "Suspended" => events.push(Event::new("Suspended", false, &message)),
+            _ if was.is_some_and(|(reason, _)| reason == "Suspended") => events.push(Event::new("Resumed", false, "the stack is looked after again")),
+            _ => {}
+        }
+    }
+    events
+}
+
+/// Claims that were there before the stack: its data is back.
+pub(super) fn taken_up(of: &Subject<'_>, before: &AppStackStatus) -> Vec<Event> {
+    if before.observed_generation.is_some_and(|seen| seen > 0) {
+        return Vec::new();
+    }
+    let written = |name: &str| of.plan.writes.iter().any(|w| w.id.kind == Kind::Claim && w.id.name == name);
+    of.wanted
+        .iter()
+        .filter(|(id, _)| id.kind == Kind::Claim && of.children.get(id).is_some_and(|claim| claim.facts.phase == "Bound") && !written(&id.name))
+        .filter_map(|(id, wanted)| match &wanted.part {
+            Part::Volume(volume) => Some(Event::new("VolumeTakenUp", false, &format!("volume '{volume}' is the claim '{}' of an earlier stack of this name, with its data", id.name))),
+            _ => None,
+        })
+        .collect()
+}

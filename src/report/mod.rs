@@ -1,0 +1,14 @@
+//! What we say about a stack: its status, and the events that tell how it came about.
+//!
+//! Pure: a function of the plan, of what is seen, and of the status before. Time is an argument.
+
+mod conditions;
+mod events;
+mod services;
+mod status;
+
+#[cfg(test)]
+mod tests;
+
+pub use events::Event;
+pub use status::{Report, Subject, invalid, report, suspended, undecodable};

@@ -1,0 +1,102 @@
+//! Whether a service may start or change its pods.
+
+use std::collections::BTreeMap;
+
+use super::health::Progress;
+use super::plan::{Cause, Step, Wait};
+use crate::api::Condition;
+use crate::stack::{Need, Service};
+
+/// Where a service stands, as those who depend on it ask.
+#[derive(Clone, Debug)]
+pub(super) struct Standing {
+    pub(super) step: Step,
+    pub(super) progress: Progress,
+    /// Some pod of the wanted revision has run.
+    pub(super) started: bool,
+    /// Pods that are available, of pods wanted.
+    pub(super) available: (i32, i32),
+    /// What ails its pods, in one line.
+    pub(super) trouble: Option<String>,
+    /// Nothing it depends on, however far behind it, is held or rolling.
+    pub(super) settled_behind: bool,
+}
+
+/// What the gate says.
+pub(super) enum Verdict {
+    Open,
+    Shut(Vec<Wait>),
+    Hopeless(Cause),
+}
+
+/// Asks every dependency of a service. `running`: it has pods already, and is about to be updated; then a dependency that once completed its wanted
+/// revision and has an available pod is enough, so that one lost node does not block a hot fix.
+pub(super) fn ask(service: &Service, running: bool, others: &BTreeMap<String, Standing>, ungated: bool) -> Verdict {
+    let mut waits = Vec::new();
+    for (name, need) in service.needs.iter().filter(|_| !ungated) {
+        let Some(on) = others.get(name) else { continue };
+        if let Some(cause) = failure(name, on) {
+            if need.required {
+                return Verdict::Hopeless(cause);
+            }
+            continue;
+        }
+        if !(holds(*need, running, on) && on.settled_behind) {
+            waits.push(Wait { on: name.clone(), condition: need.condition, why: why(*need, on) });
+        }
+    }
+    if waits.is_empty() { Verdict::Open } else { Verdict::Shut(waits) }
+}
+
+/// Whether what is behind a service is neither held nor rolling.
+pub(super) fn settled_behind(service: &Service, others: &BTreeMap<String, Standing>) -> bool {
+    service.needs.iter().all(|(name, need)| {
+        let Some(on) = others.get(name) else { return true };
+        let in_place = match need.condition {
+            Condition::Started => on.step.is_in_place() && on.started,
+            Condition::Healthy | Condition::Completed => on.step.is_in_place() && on.progress >= Progress::Finished,
+        };
+        (in_place && on.settled_behind) || (!need.required && failure(name, on).is_some())
+    })
+}
+
+/// A dependency has failed when its own step has, or when it made no progress until its deadline; an unhealthy check alone never fails it.
+fn failure(name: &str, on: &Standing) -> Option<Cause> {
+    match &on.step {
+        Step::Failed(cause) => {
+            let path = std::iter::once(name.to_owned()).chain(cause.path.iter().cloned()).collect();
+            Some(Cause { path, ..cause.clone() })
+        }
+        _ if on.progress == Progress::Overdue => Some(Cause {
+            path: vec![name.to_owned()],
+            reason: "ProgressDeadlineExceeded".into(),
+            message: on.trouble.clone().unwrap_or_else(|| "its rollout made no progress until its deadline".into()),
+        }),
+        _ => None,
+    }
+}
+
+fn holds(need: Need, running: bool, on: &Standing) -> bool {
+    if !on.step.is_in_place() {
+        return false;
+    }
+    match need.condition {
+        Condition::Started => on.started || on.available.1 == 0,
+        Condition::Healthy | Condition::Completed => {
+            on.progress == Progress::Complete || (running && on.progress == Progress::Finished && on.available.0 > 0)
+        }
+    }
+}
+
+fn why(need: Need, on: &Standing) -> String {
+    let (available, wanted) = on.available;
+    match (&on.step, &on.trouble) {
+        (Step::Hold(_), _) => "it waits itself".into(),
+        (Step::Apply, _) => "it is being changed".into(),
+        (_, Some(trouble)) => trouble.clone(),
+        _ if need.condition == Condition::Started => "no container has run yet".into(),
+        _ if available >= wanted && !on.settled_behind => "what it depends on is being changed".into(),
+        _ if on.progress == Progress::NotYet => "its rollout has not begun".into(),
+        _ => format!("{available}/{wanted} pods available"),
+    }
+}

@@ -1,0 +1,16 @@
+//! What may happen now: from what is wanted and what is seen to the writes and deletes of this pass.
+//!
+//! Pure and stateless: no clock, no memory of progress. A crash between any two requests resumes by planning again.
+
+mod differs;
+mod gate;
+pub mod health;
+mod plan;
+mod prune;
+mod replicas;
+
+#[cfg(test)]
+mod tests;
+
+pub use replicas::first_count;
+pub use plan::{Body, Cause, Delete, Guard, Plan, Refusal, RefusalKind, Seen, Step, Wait, Write, plan};
