@@ -14,11 +14,17 @@ pub struct Event {
     pub warning: bool,
     /// A sentence, at most 1 kB.
     pub note: String,
+    /// The service it is about.
+    pub service: Option<String>,
 }
 
 impl Event {
     fn new(reason: &str, warning: bool, note: &str) -> Self {
-        Event { reason: reason.to_owned(), warning, note: bounded(note) }
+        Event { reason: reason.to_owned(), warning, note: bounded(note), service: None }
+    }
+
+    fn of(service: &str, reason: &str, warning: bool, note: &str) -> Self {
+        Event { service: Some(service.to_owned()), ..Self::new(reason, warning, &format!("{service}: {note}")) }
     }
 }
 
@@ -34,16 +40,16 @@ pub(super) fn between(before: &AppStackStatus, now: &AppStackStatus) -> Vec<Even
         let message = service.message.as_deref().unwrap_or_default();
         let image = service.image.as_deref().unwrap_or_default();
         match service.state {
-            ServiceState::Ready if entered => events.push(Event::new("RolloutComplete", false, &format!("{name}: {} pods of {image} are ready", service.ready.unwrap_or(0)))),
-            ServiceState::Progressing if entered => events.push(Event::new("RolloutStarted", false, &format!("{name}: rolling out {image}"))),
+            ServiceState::Ready if entered => events.push(Event::of(name, "RolloutComplete", false, &format!("{} pods of {image} are ready", service.ready.unwrap_or(0)))),
+            ServiceState::Progressing if entered => events.push(Event::of(name, "RolloutStarted", false, &format!("rolling out {image}"))),
             ServiceState::Failed => {
                 let reason = match service.reason.as_deref() {
                     Some(own @ ("NameConflict" | "DependencyFailed" | "VolumeResizeRefused" | "Refused")) => own,
                     _ => "RolloutFailed",
                 };
-                events.push(Event::new(reason, true, &format!("{name}: {message}")));
+                events.push(Event::of(name, reason, true, message));
             }
-            ServiceState::Degraded if entered => events.push(Event::new("Degraded", true, &format!("{name}: not all pods are ready {message}"))),
+            ServiceState::Degraded if entered => events.push(Event::of(name, "Degraded", true, &format!("not all pods are ready {message}"))),
             _ => {}
         }
     }

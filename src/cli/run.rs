@@ -1,0 +1,167 @@
+//! `appstack run`: the operator.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use kube::config::{InferConfigError, KubeConfigOptions};
+use kube::{Client, Config};
+use tracing_subscriber::EnvFilter;
+
+use crate::api::PodSecurity;
+use crate::controller::{self, Options};
+use crate::render::Settings;
+
+/// Namespace of the pod we run in, where there is one.
+const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+/// Run the operator (in a cluster, or with KUBECONFIG)
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    /// Look after stacks of this namespace only [default: all namespaces]
+    #[arg(long, value_name = "NAMESPACE", env = "WATCH_NAMESPACE")]
+    watch_namespace: Option<String>,
+    /// Namespace of the lease [default: the watched one, else the pod's own, else `default`]
+    #[arg(long, value_name = "NAMESPACE")]
+    lease_namespace: Option<String>,
+    /// Who we are among replicas; one that starts again under its old name leads again at once [default: a name of this process]
+    #[arg(long, value_name = "NAME", env = "POD_NAME")]
+    identity: Option<String>,
+    /// Seconds after which a lease that is not renewed is free
+    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(2..=600))]
+    lease_term: u64,
+    /// The highest Pod Security level that a stack may ask for
+    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = Level::Baseline)]
+    max_pod_security: Level,
+    /// Time until a name that a foreign object holds is tried again
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration)]
+    conflict_retry: Duration,
+    /// Time until a write that the API server refused is tried again unchanged
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    refusal_retry: Duration,
+    /// Labels of the cluster's DNS pods in kube-system
+    #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',', default_value = "k8s-app=kube-dns", value_parser = label)]
+    dns_selector: Vec<(String, String)>,
+    /// Ports of those pods
+    #[arg(long, value_name = "PORT", value_delimiter = ',', default_value = "53,5353,8053")]
+    dns_port: Vec<u16>,
+    /// Addresses of resolvers that are no pods
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', default_value = "169.254.20.10/32")]
+    dns_cidr: Vec<String>,
+    /// How log lines look
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Json)]
+    log_format: LogFormat,
+    /// Puts an annotation on every pod template: plays a new version of the operator in tests
+    #[cfg(debug_assertions)]
+    #[arg(long, hide = true, env = "APPSTACK_TEST_RENDER_SALT")]
+    test_render_salt: Option<String>,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
+enum LogFormat {
+    Json,
+    Text,
+}
+
+/// Pod Security levels, as flags spell them.
+#[derive(ValueEnum, Clone, Copy, Debug)]
+#[value(rename_all = "PascalCase")]
+pub enum Level {
+    /// Nothing that a hardened pod would not do.
+    Restricted,
+    /// No known way to more privileges.
+    Baseline,
+    /// Anything.
+    Privileged,
+}
+
+impl From<Level> for PodSecurity {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Restricted => PodSecurity::Restricted,
+            Level::Baseline => PodSecurity::Baseline,
+            Level::Privileged => PodSecurity::Privileged,
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    crate::api::Duration(text.to_owned()).parse().ok_or_else(|| "a duration such as 15s or 1m30s (units h, m, s, ms)".into())
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| "a label such as k8s-app=kube-dns".into())
+}
+
+/// Runs the operator until SIGTERM or SIGINT (exit code 0), or until it must not write any more (3).
+pub fn run(args: RunArgs) -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube_runtime=warn"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match args.log_format {
+        LogFormat::Json => logs.json().flatten_event(true).init(),
+        LogFormat::Text => logs.with_ansi(false).init(),
+    }
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "could not start the async runtime");
+            return ExitCode::from(3);
+        }
+    };
+    match runtime.block_on(serve(args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error, "the operator ends");
+            ExitCode::from(3)
+        }
+    }
+}
+
+async fn serve(args: RunArgs) -> Result<(), String> {
+    let client = client(None).await.map_err(|error| format!("could not find an API server: {error}; set KUBECONFIG, or run in a cluster"))?;
+    let stop = stop_signal().map_err(|error| format!("could not listen for signals: {error}"))?;
+    controller::run(client, options(args), stop).await.map_err(|error| error.to_string())
+}
+
+/// A client of the cluster that KUBECONFIG, a pod's service account, or `context` names.
+pub(super) async fn client(context: Option<String>) -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
+    let mut config = match context {
+        Some(context) => Config::from_kubeconfig(&KubeConfigOptions { context: Some(context), ..KubeConfigOptions::default() }).await?,
+        None => Config::infer().await.map_err(Box::<InferConfigError>::from)?,
+    };
+    // Retries are ours: a stack that fails must not hold a worker for minutes, unseen.
+    config.default_retry = false;
+    let agent = concat!("appstack/", env!("CARGO_PKG_VERSION"));
+    config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(agent)));
+    Ok(Client::try_from(config)?)
+}
+
+fn options(args: RunArgs) -> Options {
+    let own = || std::fs::read_to_string(OWN_NAMESPACE).ok().map(|name| name.trim().to_owned());
+    let lease_namespace = args.lease_namespace.or_else(|| args.watch_namespace.clone()).or_else(own).unwrap_or_else(|| "default".into());
+    let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "appstack".into(), |name| name.trim().to_owned());
+    Options {
+        watch_namespace: args.watch_namespace,
+        lease_namespace,
+        identity: args.identity.unwrap_or_else(|| format!("{}-{}", host(), std::process::id())),
+        lease_term: Duration::from_secs(args.lease_term),
+        conflict_retry: args.conflict_retry,
+        refusal_retry: args.refusal_retry,
+        max_pod_security: args.max_pod_security.into(),
+        rendering: Settings {
+            dns_selector: args.dns_selector,
+            dns_ports: args.dns_port,
+            dns_cidrs: args.dns_cidr,
+            #[cfg(debug_assertions)]
+            test_salt: args.test_render_salt,
+        },
+    }
+}
+
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+    })
+}

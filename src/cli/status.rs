@@ -1,0 +1,112 @@
+//! `appstack status`: where a stack stands, as a table that may follow it.
+
+use std::io::{IsTerminal, Write as _};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use futures::{StreamExt, TryStreamExt};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client};
+
+use super::run::client;
+use super::table::{Ready, changes, summary, table};
+use crate::api::{AppStack, AppStackStatus};
+
+/// Show where each service of a stack stands
+#[derive(Args, Clone, Debug)]
+pub struct StatusArgs {
+    /// Name of the stack
+    name: String,
+    /// Its namespace
+    #[arg(long, short, value_name = "NAMESPACE", default_value = "default")]
+    namespace: String,
+    /// Context of the kubeconfig [default: the current one]
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// Follow until interrupted; without a terminal, a line per change
+    #[arg(long, short)]
+    watch: bool,
+    /// Follow until the stack is Ready, then say in which order and how long it took
+    #[arg(long)]
+    until_ready: bool,
+    /// Give up after this many seconds (exit code 124)
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    timeout: u64,
+}
+
+/// Exit codes: 0 shown (or ready), 1 no such stack, 3 no cluster, 124 not ready in time.
+pub fn run(args: &StatusArgs) -> ExitCode {
+    let Ok(runtime) = tokio::runtime::Runtime::new() else {
+        eprintln!("error: could not start the async runtime");
+        return ExitCode::from(3);
+    };
+    runtime.block_on(async {
+        let client = match client(args.context.clone()).await {
+            Ok(client) => client,
+            Err(error) => {
+                eprintln!("error: could not find an API server: {error}; set KUBECONFIG or --context");
+                return ExitCode::from(3);
+            }
+        };
+        let shown = if args.watch || args.until_ready { follow(args, client).await } else { show(args, client).await };
+        shown.unwrap_or_else(|error| {
+            eprintln!("error: could not read stack {}/{}: {error}", args.namespace, args.name);
+            ExitCode::from(3)
+        })
+    })
+}
+
+async fn show(args: &StatusArgs, client: Client) -> kube::Result<ExitCode> {
+    let api: Api<AppStack> = Api::namespaced(client, &args.namespace);
+    let Some(stack) = api.get_opt(&args.name).await? else {
+        eprintln!("error: no AppStack '{}' in namespace '{}'", args.name, args.namespace);
+        return Ok(ExitCode::from(1));
+    };
+    print!("{}", table(&stack, std::io::stdout().is_terminal()));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn follow(args: &StatusArgs, client: Client) -> kube::Result<ExitCode> {
+    let api: Api<AppStack> = Api::namespaced(client, &args.namespace);
+    let config = watcher::Config::default().fields(&format!("metadata.name={}", args.name));
+    let mut stacks = watcher(api, config).default_backoff().applied_objects().inspect_err(|error| eprintln!("watch interrupted: {error}")).boxed();
+    let terminal = std::io::stdout().is_terminal();
+    let (begun, mut lines, mut before) = (Instant::now(), 0, AppStackStatus::default());
+    let mut ready = Ready::default();
+    let deadline = begun + Duration::from_secs(args.timeout);
+    loop {
+        let next = if args.until_ready { tokio::time::timeout_at(deadline.into(), stacks.next()).await } else { Ok(stacks.next().await) };
+        let Ok(next) = next else {
+            eprintln!("error: not ready after {} s: {}", args.timeout, before.waiting_on.unwrap_or_default());
+            return Ok(ExitCode::from(124));
+        };
+        let Some(stack) = next else { return Ok(ExitCode::SUCCESS) };
+        let Ok(stack) = stack else { continue };
+        let status = stack.status.clone().unwrap_or_default();
+        ready.look(&status, begun.elapsed());
+        let mut out = std::io::stdout().lock();
+        let text = if terminal {
+            let back = if lines == 0 { String::new() } else { format!("\x1b[{lines}A\x1b[J") };
+            let table = table(&stack, true);
+            lines = table.lines().count();
+            format!("{back}{table}")
+        } else {
+            changes(&before, &status).into_iter().map(|line| format!("{:6.1}s  {line}\n", begun.elapsed().as_secs_f64())).collect()
+        };
+        // A reader that has gone away ends us at the next line.
+        if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        if args.until_ready && is_ready(&stack) {
+            print!("{}", summary(&ready));
+            return Ok(ExitCode::SUCCESS);
+        }
+        before = status;
+    }
+}
+
+fn is_ready(stack: &AppStack) -> bool {
+    let status = stack.status.as_ref();
+    status.is_some_and(|s| s.observed_generation == stack.metadata.generation && s.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
+}
