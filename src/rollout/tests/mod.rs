@@ -1,0 +1,5 @@
+//! The plan against a small world of its own: promises one by one, and laws over random stacks.
+
+mod laws;
+mod promises;
+mod world;

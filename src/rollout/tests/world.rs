@@ -1,0 +1,193 @@
+//! A cluster in a map: takes writes as the API server would, and moves Deployments along on request.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::api::{AppStack, PodSecurity};
+use crate::child::digest::Digest;
+use crate::child::{Child, ChildId, Condition, Kind, ReplicasOwner, labels};
+use crate::render::{Children, Settings, render};
+use crate::rollout::{Body, Guard, Plan, Refusal, Seen, Write, plan};
+use crate::stack::{Stack, check};
+
+pub(super) const UID: &str = "uid-1";
+
+pub(super) struct World {
+    pub(super) stack: Stack,
+    pub(super) wanted: Children,
+    pub(super) children: BTreeMap<ChildId, Arc<Child>>,
+    pub(super) refused: BTreeMap<ChildId, Refusal>,
+    pub(super) ungated: BTreeSet<String>,
+    version: u64,
+}
+
+/// The services of a stack, as JSON, checked and rendered.
+pub(super) fn model(services: &Value, rest: &Value, settings: &Settings) -> (Stack, Children) {
+    let mut spec = rest.clone();
+    spec["services"] = services.clone();
+    let written: AppStack = serde_json::from_value(json!({"apiVersion": "appstack.dev/v1alpha1", "kind": "AppStack",
+        "metadata": {"name": "s", "namespace": "n", "uid": UID}, "spec": spec}))
+    .unwrap();
+    let stack = check(&written, PodSecurity::Baseline).unwrap();
+    let wanted = render(&stack, settings);
+    (stack, wanted)
+}
+
+impl World {
+    pub(super) fn new(services: &Value) -> Self {
+        Self::with(services, &json!({}))
+    }
+
+    pub(super) fn with(services: &Value, rest: &Value) -> Self {
+        let (stack, wanted) = model(services, rest, &Settings::default());
+        World { stack, wanted, children: BTreeMap::new(), refused: BTreeMap::new(), ungated: BTreeSet::new(), version: 0 }
+    }
+
+    /// The user writes other services.
+    pub(super) fn edit(&mut self, services: &Value) {
+        self.edit_with(services, &json!({}));
+    }
+
+    pub(super) fn edit_with(&mut self, services: &Value, rest: &Value) {
+        (self.stack, self.wanted) = model(services, rest, &Settings::default());
+    }
+
+    pub(super) fn plan(&self) -> Plan {
+        let settled = BTreeMap::new();
+        plan(&self.stack, &self.wanted, &Seen { children: &self.children, refused: &self.refused, settled: &settled, ungated: &self.ungated })
+    }
+
+    /// Plans and writes until there is nothing to write, as a pass does; deletes follow. Returns what was written.
+    pub(super) fn pass(&mut self) -> Vec<ChildId> {
+        let mut written = Vec::new();
+        for _ in 0..6 {
+            let plan = self.plan();
+            if plan.writes.is_empty() {
+                for delete in &plan.deletes {
+                    self.children.remove(&delete.id);
+                }
+                break;
+            }
+            for write in &plan.writes {
+                self.take(write);
+                written.push(write.id.clone());
+            }
+        }
+        written
+    }
+
+    /// The API server takes a write.
+    pub(super) fn take(&mut self, write: &Write) {
+        if write.instead_of.is_some() {
+            self.children.remove(&write.id);
+        }
+        self.version += 1;
+        let version = self.version.to_string();
+        let live = self.children.get(&write.id).cloned();
+        let Body::Object { guard, replicas, keep } = &write.body else {
+            let Body::Scale { count } = write.body else { return };
+            let child = Arc::make_mut(self.children.get_mut(&write.id).expect("only what is there is scaled"));
+            child.facts.spec_replicas = Some(count);
+            child.facts.replicas_owner = ReplicasOwner::Other;
+            child.meta.generation = child.meta.generation.map(|g| g + 1);
+            return;
+        };
+        assert_eq!(*guard == Guard::Absent, live.is_none(), "guard of {}", write.id);
+        let wanted = &self.wanted[&write.id];
+        let mut object = wanted.object.clone();
+        object["metadata"]["uid"] = json!(live.as_ref().map_or_else(|| format!("uid-of-{}-{version}", write.id.name), |c| c.meta.uid.clone().unwrap()));
+        object["metadata"]["resourceVersion"] = json!(version);
+        let mut child: Child = serde_json::from_value(object).unwrap();
+        child.digest = Some(wanted.digest);
+        child.meta.generation = Some(live.as_ref().and_then(|c| c.meta.generation).map_or(1, |g| g + i64::from(live.as_ref().unwrap().digest != child.digest || replicas.is_some())));
+        if write.id.kind == Kind::Deployment {
+            let notes = child.meta.annotations.get_or_insert_default();
+            notes.insert(labels::SENT.into(), wanted.digest.to_string());
+            notes.extend(keep.clone().map(|count| (labels::KEPT_REPLICAS.to_owned(), count)));
+            let was = live.as_ref().map(|c| c.facts.clone()).unwrap_or_default();
+            let config_maps = child.facts.config_maps.clone();
+            child.facts = was;
+            child.facts.config_maps = config_maps;
+            child.facts.spec_replicas = replicas.or(child.facts.spec_replicas).or(Some(1));
+            if replicas.is_some() {
+                child.facts.replicas_owner = ReplicasOwner::Ours;
+            }
+        }
+        self.children.insert(write.id.clone(), Arc::new(child));
+    }
+
+    pub(super) fn deployment(&self, service: &str) -> Option<&Child> {
+        self.children.get(&id(service)).map(AsRef::as_ref)
+    }
+
+    /// The workload of a service changes as `change` says, at a new version.
+    pub(super) fn change(&mut self, service: &str, change: impl FnOnce(&mut Child)) {
+        self.version += 1;
+        let version = self.version.to_string();
+        let child = Arc::make_mut(self.children.get_mut(&id(service)).expect("the workload is there"));
+        child.meta.resource_version = Some(version);
+        change(child);
+    }
+
+    /// The Deployment controller brings the rollout of a service to its end.
+    pub(super) fn complete(&mut self, service: &str) {
+        self.change(service, |child| {
+            let count = child.facts.spec_replicas.unwrap_or(1);
+            let facts = &mut child.facts;
+            (facts.replicas, facts.updated_replicas, facts.ready_replicas, facts.available_replicas) = (count, count, count, count);
+            facts.observed_generation = child.meta.generation.unwrap_or(0);
+            facts.conditions = vec![progressing("True", "NewReplicaSetAvailable")];
+        });
+    }
+
+    /// It has seen the new template and made a pod of it that is not ready; pods of the old one still serve.
+    pub(super) fn begin(&mut self, service: &str) {
+        self.change(service, |child| {
+            child.facts.observed_generation = child.meta.generation.unwrap_or(0);
+            child.facts.updated_replicas = 1;
+            child.facts.replicas = child.facts.available_replicas + 1;
+            child.facts.conditions = vec![progressing("True", "ReplicaSetUpdated")];
+        });
+    }
+
+    /// Everything that was written becomes ready, until nothing is left to do.
+    pub(super) fn settle(&mut self) {
+        for _ in 0..200 {
+            let written = self.pass();
+            let names: Vec<String> = self.stack.services.keys().cloned().collect();
+            for name in names {
+                if self.deployment(&name).is_some() {
+                    self.complete(&name);
+                }
+            }
+            let plan = self.plan();
+            if written.is_empty() && plan.writes.is_empty() && plan.deletes.is_empty() {
+                return;
+            }
+        }
+        panic!("does not come to rest: {:#?}", self.plan());
+    }
+
+    /// A pod of a service at its wanted revision, whose container has run.
+    pub(super) fn started_pod(&mut self, service: &str) {
+        let revision = self.stack.services[service].revision.clone();
+        let pod = json!({"metadata": {"name": format!("{service}-pod"), "labels": {labels::STACK: "s", labels::SERVICE: service}, "annotations": {labels::REVISION: revision}},
+            "spec": {"containers": []}, "status": {"containerStatuses": [{"restartCount": 3}]}});
+        self.children.insert(ChildId { kind: Kind::Pod, name: format!("{service}-pod") }, Arc::new(serde_json::from_value(pod).unwrap()));
+    }
+}
+
+pub(super) fn id(service: &str) -> ChildId {
+    ChildId { kind: Kind::Deployment, name: format!("s-{service}") }
+}
+
+pub(super) fn progressing(status: &str, reason: &str) -> Condition {
+    Condition { r#type: "Progressing".into(), status: status.into(), reason: reason.into(), message: String::new() }
+}
+
+/// A digest that is nobody's.
+pub(super) fn other_digest() -> Digest {
+    Digest::of(&json!("edited by hand"))
+}
