@@ -92,11 +92,9 @@ fn why(need: Need, on: &Standing) -> String {
     let (available, wanted) = on.available;
     match (&on.step, &on.trouble) {
         (Step::Hold(_), _) => "it waits itself".into(),
-        (Step::Apply, _) => "it is being changed".into(),
         (_, Some(trouble)) => trouble.clone(),
         _ if need.condition == Condition::Started => "no container has run yet".into(),
         _ if available >= wanted && !on.settled_behind => "what it depends on is being changed".into(),
-        _ if on.progress == Progress::NotYet => "its rollout has not begun".into(),
         _ => format!("{available}/{wanted} pods available"),
     }
 }

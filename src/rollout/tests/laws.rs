@@ -83,7 +83,7 @@ fn respects_order(world: &World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_history_keeps_the_order_and_comes_to_rest_where_a_fresh_start_does(first in services(6), history in moves()) {

@@ -1,0 +1,43 @@
+# The two that a newcomer needs: `make demo` and `make test`. Both build what they need first.
+.PHONY: help demo demo-down test build generate golden lint bench-gate
+
+help:
+	@echo "make demo          a stack rolled out before your eyes (CLUSTER=current: on your own cluster)"
+	@echo "make demo-down     removes what the demo made"
+	@echo "make test          all tests, live ones included (E2E_KUBECONFIG: on that cluster)"
+	@echo "make build         target/release/appstack"
+	@echo "make generate      files that come from the code: crds/appstack.yaml"
+	@echo "make golden        writes the golden files anew; read the diff"
+	@echo "make lint          formatting and lints"
+	@echo "make bench-gate    how fast a dependant follows its dependency"
+	@echo "make cluster-up    a control plane with simulated nodes (NAME=dev); make cluster-down stops it"
+
+demo:
+	@CLUSTER='$(CLUSTER)' e2e/demo/up.sh
+
+demo-down:
+	@e2e/demo/down.sh
+
+test:
+	@e2e/test.sh
+
+build:
+	cargo build --release --bin appstack
+
+generate:
+	cargo run --quiet --bin appstack -- crd > target/appstack-crd.yaml
+	mv target/appstack-crd.yaml crds/appstack.yaml
+
+golden:
+	UPDATE_GOLDEN=1 cargo test --quiet --lib golden
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	@test -z "$$(gofmt -l e2e/cluster)" || { gofmt -l e2e/cluster; echo "run gofmt -w on these"; exit 1; }
+
+bench-gate: cluster-build
+	cargo build --release --bin appstack
+	APPSTACK_BIN=target/release/appstack cargo run --release --package e2e --bin gate
+
+include e2e/cluster/cluster.mk

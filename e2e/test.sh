@@ -1,0 +1,35 @@
+#!/bin/sh
+# `make test`: everything, on a control plane of its own. The Go build runs beside the Rust build.
+set -eu
+cd "$(dirname "$0")/.."
+began=$(date +%s)
+say() { printf '== %s (%s s)\n' "$*" "$(($(date +%s) - began))" >&2; }
+
+if [ -z "${E2E_KUBECONFIG:-}" ]; then
+  e2e/cluster/build.sh target/cluster/bin &
+  control_plane=$!
+  trap 'kill $control_plane 2>/dev/null || true' INT TERM
+fi
+say "building the operator and the tests"
+cargo test --workspace --no-run
+cargo build --bin appstack
+say "tests that need no cluster"
+cargo test --package appstack
+cargo test --package e2e --lib
+
+if [ -z "${E2E_KUBECONFIG:-}" ]; then
+  wait $control_plane
+  name=test-$$
+  stop() { target/cluster/bin/appstack-cluster down --name $name >&2; }
+  trap stop EXIT
+  trap 'exit 1' INT TERM
+  say "starting a control plane"
+  # It goes with this script, should that be killed.
+  addresses=$(target/cluster/bin/appstack-cluster up --name $name --owner-pid $$)
+  E2E_KUBECONFIG=$(printf '%s\n' "$addresses" | sed -n 's/^KUBECONFIG=//p')
+  E2E_AUDIT_LOG=$(printf '%s\n' "$addresses" | sed -n 's/^AUDIT_LOG=//p')
+  export E2E_KUBECONFIG E2E_AUDIT_LOG
+fi
+say "live tests on $E2E_KUBECONFIG"
+cargo test --package e2e --test live
+say "all passed"
