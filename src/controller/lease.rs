@@ -26,6 +26,12 @@ pub struct Lock {
 pub struct Leadership(watch::Receiver<Option<Instant>>);
 
 impl Leadership {
+    /// Leads until then, without a lease.
+    #[cfg(test)]
+    pub(super) fn for_test(until: Option<Instant>) -> Self {
+        Leadership(watch::channel(until).1)
+    }
+
     /// Until when we lead; none if we do not.
     pub fn until(&self) -> Option<Instant> {
         self.0.borrow().filter(|until| *until > Instant::now())

@@ -13,6 +13,8 @@ pub mod reconcile;
 mod run;
 pub mod store;
 mod watch;
+#[cfg(test)]
+mod tests;
 pub mod writer;
 
 pub use run::{Options, RunError, run};

@@ -52,6 +52,8 @@ pub struct Memory {
     rendered: Option<Arc<Rendered>>,
     /// Refused writes, and when they are due again.
     refusals: BTreeMap<ChildId, (Refusal, Instant)>,
+    /// Generation that was reported as unreadable.
+    unread: Option<i64>,
     /// Digests (sent, read back) that differ although the server took the write.
     settled: BTreeMap<ChildId, (Digest, Digest)>,
 }
@@ -98,6 +100,12 @@ pub async fn reconcile(context: &Context, key: &StackKey) -> Outcome {
     let stack = match &seen.0 {
         Ok(stack) => stack,
         Err(invalid) => {
+            // Its status cannot be read either, so what was said is remembered here.
+            let mut memory = context.recall(key);
+            if memory.unread.replace(generation) == Some(generation) {
+                return Outcome::Settled;
+            }
+            context.remember(key, memory);
             let nobody = kube::core::ObjectMeta { name: Some(key.name.clone()), namespace: Some(key.namespace.clone()), uid: seen.uid(), ..Default::default() };
             let unread = AppStack { metadata: nobody, spec: Default::default(), status: None };
             return outcome(publish(context, key, reference(&unread), &before, report::undecodable(&invalid.error, generation, &before, now)).await, None);

@@ -127,8 +127,8 @@ impl Store {
     }
 
     /// Takes in the server's answer to our own status.
-    pub fn wrote_stack(&self, stack: AppStack) {
-        self.lock().put_stack(DeserializeGuard(Ok(stack)));
+    pub fn wrote_stack(&self, stack: Written) {
+        self.lock().put_stack(stack);
     }
 
     /// Notes what a write did to a child whose new version we were not told: the next event brings it.

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::error::Failure;
 use super::lease::Leadership;
-use super::store::StackKey;
-use crate::api::{API_VERSION, AppStack, AppStackStatus};
+use super::store::{StackKey, Written};
+use crate::api::{API_VERSION, AppStackStatus};
 use crate::child::{Child, ChildId, MANAGER};
 
 /// Longest any call may take.
@@ -66,10 +66,10 @@ impl Writer {
     }
 
     /// Publishes a status. None if the stack is gone.
-    pub(super) async fn status(&self, key: &StackKey, status: &AppStackStatus) -> Result<Option<AppStack>, Failure> {
+    pub(super) async fn status(&self, key: &StackKey, status: &AppStackStatus) -> Result<Option<Written>, Failure> {
         let body = json!({"apiVersion": API_VERSION, "kind": "AppStack", "metadata": {"name": key.name, "namespace": key.namespace}, "status": status});
         let params = PatchParams::apply(STATUS_MANAGER).force();
-        let api: Api<AppStack> = Api::namespaced(self.client.clone(), &key.namespace);
+        let api: Api<Written> = Api::namespaced(self.client.clone(), &key.namespace); // also of a stack that we cannot read
         match self.bounded(false, async { api.patch_status(&key.name, &params, &Patch::Apply(&body)).await }).await {
             Ok(stack) => Ok(Some(stack)),
             Err(Failure::Stale) => Ok(None),

@@ -1,0 +1,153 @@
+//! What is said of a stack, over the world of the rollout's tests kept small.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::jiff::Timestamp;
+use serde_json::json;
+
+use super::{Report, Subject, invalid, report, suspended};
+use crate::api::{AppStack, AppStackStatus, PodSecurity, ServiceState};
+use crate::child::{Child, ChildId, Kind, labels};
+use crate::render::{Children, Settings, render};
+use crate::rollout::{Seen, plan};
+use crate::stack::{Problem, Problems, Stack, check};
+
+struct Scene {
+    stack: Stack,
+    wanted: Children,
+    children: BTreeMap<ChildId, Arc<Child>>,
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + second).unwrap()
+}
+
+impl Scene {
+    fn new() -> Self {
+        let written: AppStack = serde_json::from_value(json!({"apiVersion": "appstack.dev/v1alpha1", "kind": "AppStack", "metadata": {"name": "s", "namespace": "n", "uid": "u"},
+            "spec": {"services": {"db": {"image": "db:1"}, "web": {"image": "web:1", "dependsOn": {"db": {}}}}}}))
+        .unwrap();
+        let stack = check(&written, PodSecurity::Baseline).unwrap();
+        let wanted = render(&stack, &Settings::default());
+        Scene { stack, wanted, children: BTreeMap::new() }
+    }
+
+    fn workload(&mut self, service: &str, status: serde_json::Value) {
+        let id = ChildId { kind: Kind::Deployment, name: format!("s-{service}") };
+        let mut object = self.wanted[&id].object.clone();
+        object["metadata"]["generation"] = json!(1);
+        object["metadata"]["uid"] = json!("x");
+        object["spec"]["replicas"] = json!(1);
+        object["status"] = status;
+        let mut child: Child = serde_json::from_value(object).unwrap();
+        child.digest = Some(self.wanted[&id].digest);
+        self.children.insert(id, Arc::new(child));
+    }
+
+    fn pod(&mut self, service: &str, status: serde_json::Value) {
+        let pod = json!({"metadata": {"name": "p", "labels": {labels::STACK: "s", labels::SERVICE: service}, "annotations": {labels::REVISION: self.stack.services[service].revision}},
+            "spec": {"containers": []}, "status": status});
+        self.children.insert(ChildId { kind: Kind::Pod, name: "p".into() }, Arc::new(serde_json::from_value(pod).unwrap()));
+    }
+
+    fn report(&self, before: &AppStackStatus, second: i64) -> Report {
+        let (refused, settled, ungated) = (BTreeMap::new(), BTreeMap::new(), [].into());
+        let plan = plan(&self.stack, &self.wanted, &Seen { children: &self.children, refused: &refused, settled: &settled, ungated: &ungated });
+        let subject = Subject { stack: &self.stack, wanted: &self.wanted, children: &self.children, plan: &plan };
+        report(&subject, 4, before, at(second))
+    }
+}
+
+fn up() -> serde_json::Value {
+    json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1,
+        "conditions": [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]})
+}
+
+fn kinds(status: &AppStackStatus) -> Vec<(&str, &str, &str)> {
+    status.conditions.iter().map(|c| (c.type_.as_str(), c.status.as_str(), c.reason.as_str())).collect()
+}
+
+#[test]
+fn a_rollout_says_who_waits_for_what() {
+    let mut scene = Scene::new();
+    scene.workload("db", json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1}));
+    let Report { status, .. } = scene.report(&AppStackStatus::default(), 0);
+    assert_eq!(kinds(&status), [("Ready", "False", "Progressing"), ("Reconciling", "True", "Progressing")]);
+    assert_eq!(status.waiting_on.as_deref(), Some("web waits for db (Healthy): 0/1 pods available"));
+    assert_eq!(status.summary.as_deref(), Some("0/2"));
+    assert_eq!(status.services["web"].state, ServiceState::Waiting);
+    assert!(status.conditions.iter().all(|c| c.observed_generation == Some(4)));
+}
+
+#[test]
+fn trouble_of_a_pod_is_named_on_its_service_and_on_who_waits_for_it() {
+    let mut scene = Scene::new();
+    scene.workload("db", json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1}));
+    scene.pod("db", json!({"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image\nsecond line"}}}]}));
+    let Report { status, .. } = scene.report(&AppStackStatus::default(), 0);
+    assert_eq!(status.services["db"].reason.as_deref(), Some("ImagePullBackOff"));
+    assert_eq!(status.waiting_on.as_deref(), Some("web waits for db (Healthy): ImagePullBackOff: no such image"));
+}
+
+#[test]
+fn a_refused_pod_is_named_though_there_is_none() {
+    let mut scene = Scene::new();
+    scene.workload("db", json!({"observedGeneration": 1, "conditions": [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}]}));
+    let Report { status, .. } = scene.report(&AppStackStatus::default(), 0);
+    assert_eq!(status.services["db"].message.as_deref(), Some("exceeded quota"));
+}
+
+#[test]
+fn times_move_only_with_what_they_are_of_and_nothing_is_said_twice() {
+    let mut scene = Scene::new();
+    scene.workload("db", up());
+    scene.workload("web", json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1}));
+    let first = scene.report(&AppStackStatus::default(), 0);
+    assert_eq!(scene.report(&first.status, 5), Report { status: first.status.clone(), events: vec![] }, "the same again");
+    scene.workload("web", up());
+    let second = scene.report(&first.status, 9);
+    assert_eq!(kinds(&second.status), [("Ready", "True", "AllServicesReady")]);
+    assert_eq!(second.status.services["db"].since, first.status.services["db"].since);
+    assert_eq!(second.status.services["web"].since.as_ref().unwrap().0, at(9));
+    assert_eq!(second.status.waiting_on, None);
+    assert_eq!(second.events.iter().map(|e| (e.reason.as_str(), e.service.as_deref())).collect::<Vec<_>>(), [("RolloutComplete", Some("web"))]);
+}
+
+#[test]
+fn a_failure_stalls_the_stack_only_when_nothing_moves_any_more() {
+    let mut scene = Scene::new();
+    scene.workload("db", json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "conditions": [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]}));
+    let Report { status, events } = scene.report(&AppStackStatus::default(), 0);
+    assert_eq!(kinds(&status), [("Ready", "False", "ServicesFailed"), ("Stalled", "True", "ServicesFailed")]);
+    assert_eq!(status.services["web"].reason.as_deref(), Some("DependencyFailed"));
+    assert!(status.services["web"].message.as_deref().unwrap().starts_with("waits for db: ProgressDeadlineExceeded"));
+    assert!(events.iter().all(|e| e.warning) && events.len() == 2);
+    scene.workload("db", up());
+    assert_eq!(kinds(&scene.report(&status, 1).status)[1].0, "Reconciling", "it clears by itself");
+}
+
+#[test]
+fn a_service_that_lost_its_pods_later_is_degraded() {
+    let mut scene = Scene::new();
+    scene.workload("web", up());
+    scene.workload("db", json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "conditions": [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]}));
+    let Report { status, .. } = scene.report(&AppStackStatus::default(), 0);
+    assert_eq!(status.services["db"].state, ServiceState::Degraded);
+    assert_eq!(kinds(&status)[0], ("Ready", "False", "Degraded"));
+}
+
+#[test]
+fn messages_are_bounded() {
+    let all = (0..500).map(|n| Problem::new(format!("spec.services[s{n}].image"), "é is no image")).collect();
+    let Report { status, events } = invalid(&Problems { all, cycle: None }, 1, &AppStackStatus::default(), at(0));
+    assert!(status.conditions.iter().all(|c| c.message.len() <= 1024));
+    assert!(events.iter().all(|e| e.note.len() <= 1024));
+}
+
+#[test]
+fn a_suspended_stack_is_neither_reconciling_nor_stalled() {
+    let Report { status, .. } = suspended(3, &AppStackStatus::default(), at(0));
+    assert_eq!(kinds(&status), [("Ready", "False", "Suspended")]);
+    assert_eq!(status.observed_generation, Some(3));
+}

@@ -1,0 +1,219 @@
+//! The API server of these tests: keeps what is applied, answers what it is told to, and writes everything down.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use kube::Client;
+use kube::client::Body;
+use kube::core::DeserializeGuard;
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::watcher::Event;
+use serde_json::{Map, Value, json};
+
+use crate::api::PodSecurity;
+use crate::child::{Child, Kind};
+use crate::controller::lease::Leadership;
+use crate::controller::reconcile::{Context, reconcile};
+use crate::controller::run::Options;
+use crate::controller::store::{StackKey, Store};
+use crate::controller::writer::Writer;
+use crate::controller::queue::Outcome;
+use crate::render::Settings;
+
+/// A request as it came in.
+#[derive(Clone, Debug)]
+pub(super) struct Sent {
+    pub(super) verb: String,
+    pub(super) path: String,
+    pub(super) body: Value,
+}
+
+/// Answers out of turn: (verb and end of the path, how often, status code, message); 0 hangs.
+pub(super) type Fault = (&'static str, usize, u16, &'static str);
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) objects: HashMap<String, Value>,
+    pub(super) sent: Vec<Sent>,
+    pub(super) faults: Vec<Fault>,
+    version: u64,
+}
+
+pub(super) struct Fake {
+    pub(super) state: Arc<Mutex<State>>,
+    pub(super) context: Context,
+    key: StackKey,
+}
+
+impl Fake {
+    pub(super) fn new(services: &Value) -> Self {
+        Self::led_until(services, Some(Instant::now() + Duration::from_secs(3600)))
+    }
+
+    pub(super) fn led_until(services: &Value, until: Option<Instant>) -> Self {
+        let state: Arc<Mutex<State>> = Arc::default();
+        let answering = state.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let state = answering.clone();
+            async move { Ok::<_, std::io::Error>(answer(&state, request).await) }
+        });
+        let client = Client::new(service, "n");
+        let context = Context {
+            store: Store::default(),
+            writer: Writer::new(client.clone(), Leadership::for_test(until)),
+            recorder: Recorder::new(client, Reporter { controller: "appstack".into(), instance: None }),
+            options: Options {
+                watch_namespace: None,
+                lease_namespace: "n".into(),
+                identity: "test".into(),
+                lease_term: Duration::from_secs(15),
+                conflict_retry: Duration::from_secs(15),
+                refusal_retry: Duration::from_secs(30),
+                max_pod_security: PodSecurity::Baseline,
+                rendering: Settings::default(),
+            },
+            memories: Mutex::default(),
+        };
+        let fake = Fake { state, context, key: StackKey { namespace: "n".into(), name: "s".into() } };
+        fake.write_stack(1, services);
+        fake
+    }
+
+    /// The user writes the stack.
+    pub(super) fn write_stack(&self, generation: i64, services: &Value) {
+        self.write(generation, &json!({"services": services}));
+    }
+
+    pub(super) fn write(&self, generation: i64, spec: &Value) {
+        let mut state = self.state.lock().unwrap();
+        state.version += 1;
+        let status = state.objects.get("appstacks/s").map_or(json!({"observedGeneration": -1}), |stack| stack["status"].clone());
+        let stack = json!({"apiVersion": "appstack.dev/v1alpha1", "kind": "AppStack", "spec": spec, "status": status,
+            "metadata": {"name": "s", "namespace": "n", "uid": "uid-1", "generation": generation, "resourceVersion": state.version.to_string()}});
+        state.objects.insert("appstacks/s".into(), stack.clone());
+        let guard: DeserializeGuard<crate::api::AppStack> = serde_json::from_value(stack).unwrap();
+        self.context.store.stack_event(Event::Apply(guard));
+    }
+
+    pub(super) fn fail(&self, faults: &[Fault]) {
+        self.state.lock().unwrap().faults = faults.to_vec();
+    }
+
+    /// One pass; returns what was sent and how it ended. Events are apart: nothing waits for them.
+    pub(super) async fn pass(&self) -> (Vec<Sent>, Outcome) {
+        self.state.lock().unwrap().sent.clear();
+        let outcome = reconcile(&self.context, &self.key).await;
+        let sent = self.state.lock().unwrap().sent.iter().filter(|sent| !sent.path.starts_with("events")).cloned().collect();
+        (sent, outcome)
+    }
+
+    /// The cluster's controllers bring a Deployment up.
+    pub(super) fn bring_up(&self, name: &str) {
+        let mut state = self.state.lock().unwrap();
+        state.version += 1;
+        let version = state.version.to_string();
+        let object = state.objects.get_mut(&format!("deployments/{name}")).unwrap();
+        object["metadata"]["resourceVersion"] = json!(version);
+        object["status"] = json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1,
+            "conditions": [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]});
+        let child: Child = serde_json::from_value(object.clone()).unwrap();
+        self.context.store.child_event(Kind::Deployment, Event::Apply(child));
+    }
+
+    pub(super) fn status(&self) -> Value {
+        self.state.lock().unwrap().objects["appstacks/s"]["status"].clone()
+    }
+
+    pub(super) fn condition(&self, r#type: &str) -> Value {
+        self.status()["conditions"].as_array().unwrap().iter().find(|c| c["type"] == r#type).cloned().unwrap_or_default()
+    }
+}
+
+/// `deployments/s-web`, `appstacks/s/status`
+fn place(path: &str) -> String {
+    path.split_once("/namespaces/n/").map_or(path, |(_, rest)| rest).to_owned()
+}
+
+async fn answer(state: &Mutex<State>, request: Request<Body>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    let (verb, path) = (parts.method.to_string(), place(parts.uri.path()));
+    let (code, answer) = {
+        let mut state = state.lock().unwrap();
+        state.sent.push(Sent { verb: verb.clone(), path: path.clone(), body: body.clone() });
+        let call = format!("{verb} {path}");
+        let fault = state.faults.iter_mut().find(|(at, left, ..)| *left > 0 && call.contains(at)).map(|(_, left, code, message)| {
+            *left -= 1;
+            (*code, *message)
+        });
+        match fault {
+            Some((code, message)) => (code, refusal(code, message)),
+            None => state.take(&verb, &path, body),
+        }
+    };
+    if code == 0 {
+        std::future::pending::<()>().await;
+    }
+    Response::builder().status(code).body(Body::from(answer.to_string().into_bytes())).unwrap()
+}
+
+fn refusal(code: u16, message: &str) -> Value {
+    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": "x", "code": code})
+}
+
+impl State {
+    fn take(&mut self, verb: &str, path: &str, body: Value) -> (u16, Value) {
+        match verb {
+            "PATCH" if path.ends_with("/status") => {
+                self.version += 1;
+                let version = self.version.to_string();
+                let stack = self.objects.get_mut("appstacks/s").unwrap();
+                stack["status"] = body["status"].clone();
+                stack["metadata"]["resourceVersion"] = json!(version);
+                (200, stack.clone())
+            }
+            "PATCH" => self.apply(path, body),
+            "GET" => self.objects.get(path).map_or((404, refusal(404, "not found")), |object| (200, object.clone())),
+            "DELETE" => {
+                self.objects.remove(path);
+                (200, json!({"kind": "Status", "apiVersion": "v1", "status": "Success"}))
+            }
+            _ => (201, body),
+        }
+    }
+
+    fn apply(&mut self, path: &str, mut object: Value) -> (u16, Value) {
+        let live = self.objects.get(path);
+        if live.is_some() && object["metadata"]["resourceVersion"] == "1" {
+            return (409, refusal(409, "the object has been modified"));
+        }
+        if let Some(uid) = object["metadata"]["uid"].as_str()
+            && live.is_none_or(|live| live["metadata"]["uid"] != uid)
+        {
+            return (409, refusal(409, "no existing object was found"));
+        }
+        let code = if live.is_some() { 200 } else { 201 };
+        self.version += 1;
+        let fields = fields(&object);
+        let status = live.map_or(json!({}), |live| live["status"].clone());
+        let meta = object["metadata"].as_object_mut().unwrap();
+        meta.insert("resourceVersion".into(), json!(self.version.to_string()));
+        meta.insert("generation".into(), json!(1));
+        meta.entry("uid").or_insert(json!(format!("uid-of-{path}")));
+        meta.insert("managedFields".into(), json!([{"manager": "appstack", "operation": "Apply", "fieldsV1": fields}]));
+        object["status"] = status;
+        self.objects.insert(path.to_owned(), object.clone());
+        (code, object)
+    }
+}
+
+/// `fieldsV1` of an applied object; every list counts as atomic.
+fn fields(value: &Value) -> Value {
+    let Value::Object(map) = value else { return json!({}) };
+    let kept = map.iter().filter(|(key, _)| !matches!(key.as_str(), "apiVersion" | "kind" | "resourceVersion" | "uid" | "name" | "namespace"));
+    Value::Object(kept.map(|(key, value)| (format!("f:{key}"), fields(value))).collect::<Map<_, _>>())
+}
