@@ -6,6 +6,7 @@ use futures::{FutureExt, StreamExt};
 use serde_json::{Value, json};
 
 use super::error::Failure;
+use super::in_the_way;
 use super::reconcile::{Context, Memory};
 use super::store::StackKey;
 use crate::child::digest::Digest;
@@ -96,9 +97,17 @@ async fn send(context: &Context, key: &StackKey, stack: &Stack, write: &Write, w
             Ok(Some(wanted.digest))
         }
         Body::Object { guard, replicas, keep } => {
-            let body = body(wanted, id, guard, *replicas, keep.as_deref());
+            let mut body = body(wanted, id, guard, *replicas, keep.as_deref());
             let child = match writer.apply(&key.namespace, id, &body, *guard == Guard::Absent).await {
-                Err(Failure::NameTaken) => take_back(context, key, stack, id, wanted, body).await?,
+                Err(Failure::NameTaken) => take_back(context, key, stack, id, wanted, body.clone()).await?,
+                Err(Failure::Refused(message)) if *guard != Guard::Absent => {
+                    if !in_the_way::clear(writer, key, id, &body).await? {
+                        return Err(Failure::Refused(message));
+                    }
+                    // Its version has moved by our own hand.
+                    body["metadata"].as_object_mut().and_then(|meta| meta.remove("resourceVersion"));
+                    writer.apply(&key.namespace, id, &body, false).await?
+                }
                 other => other?,
             };
             let digest = child.digest;

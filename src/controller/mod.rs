@@ -5,6 +5,7 @@
 
 mod apply;
 mod error;
+mod in_the_way;
 pub mod lease;
 mod prune;
 mod publish;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use either::Either;
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
@@ -65,6 +65,15 @@ impl Writer {
         self.bounded(false, async { api.get_opt(&id.name).await }).await
     }
 
+    /// One look at the whole of an object of ours.
+    pub(super) async fn look_whole(&self, namespace: &str, id: &ChildId) -> Result<Option<Value>, Failure> {
+        let names = id.kind.names();
+        let resource = ApiResource { group: names.group.into(), version: names.version.into(), api_version: id.kind.api_version(), kind: names.kind.into(), plural: names.plural.into() };
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
+        let object = self.bounded(false, async { api.get_opt(&id.name).await }).await?;
+        Ok(object.and_then(|object| serde_json::to_value(object).ok()))
+    }
+
     /// Publishes a status. None if the stack is gone.
     pub(super) async fn status(&self, key: &StackKey, status: &AppStackStatus) -> Result<Option<Written>, Failure> {
         let body = json!({"apiVersion": API_VERSION, "kind": "AppStack", "metadata": {"name": key.name, "namespace": key.namespace}, "status": status});
@@ -77,11 +86,11 @@ impl Writer {
         }
     }
 
-    fn children(&self, namespace: &str, id: &ChildId) -> Api<Child> {
+    pub(super) fn children(&self, namespace: &str, id: &ChildId) -> Api<Child> {
         Api::namespaced_with(self.client.clone(), namespace, &id.kind)
     }
 
-    async fn bounded<T>(&self, absent: bool, call: impl Future<Output = kube::Result<T>>) -> Result<T, Failure> {
+    pub(super) async fn bounded<T>(&self, absent: bool, call: impl Future<Output = kube::Result<T>>) -> Result<T, Failure> {
         let until = self.leadership.until().ok_or(Failure::Deposed)?;
         let deadline = until.min(Instant::now() + CALL);
         match tokio::time::timeout_at(deadline.into(), call).await {

@@ -93,21 +93,23 @@ fn config(
     Some(Source::Config { name: name.to_owned(), key, mode })
 }
 
-/// Bytes as the API server writes them back: the largest binary unit that divides them.
+/// Bytes as the API server writes them back: in binary units where one divides them, else in decimal ones.
 pub fn bytes(bytes: i128) -> String {
-    const UNITS: [&str; 6] = ["", "Ki", "Mi", "Gi", "Ti", "Pi"];
-    let mut value = bytes;
-    let mut unit = 0;
-    while value != 0 && value % 1024 == 0 && unit + 1 < UNITS.len() {
-        value /= 1024;
-        unit += 1;
-    }
-    format!("{value}{}", UNITS.get(unit).copied().unwrap_or_default())
+    if bytes != 0 && bytes % 1024 == 0 { shortest(bytes, 1024, &["", "Ki", "Mi", "Gi", "Ti", "Pi"]) } else { shortest(bytes, 1000, &["", "k", "M", "G", "T", "P"]) }
 }
 
 /// Cores as the API server writes them back.
 pub(super) fn cores(millis: i128) -> String {
-    if millis % 1000 == 0 { (millis / 1000).to_string() } else { format!("{millis}m") }
+    shortest(millis, 1000, &["m", "", "k", "M"])
+}
+
+fn shortest(mut value: i128, base: i128, units: &[&str]) -> String {
+    let mut unit = 0;
+    while value != 0 && value % base == 0 && unit + 1 < units.len() {
+        value /= base;
+        unit += 1;
+    }
+    format!("{value}{}", if value == 0 { "" } else { units.get(unit).copied().unwrap_or_default() })
 }
 
 #[cfg(test)]
@@ -118,9 +120,13 @@ mod tests {
     fn quantities_come_back_as_they_were_sent() {
         assert_eq!(bytes(1024 * 1024 * 1024), "1Gi");
         assert_eq!(bytes(1536 * 1024 * 1024), "1536Mi");
-        assert_eq!(bytes(1_000_000), "1000000");
+        assert_eq!(bytes(1_000_000), "1M");
+        assert_eq!(bytes(1_024_000), "1000Ki");
+        assert_eq!(bytes(1_234_567), "1234567");
         assert_eq!(bytes(0), "0");
         assert_eq!(cores(1000), "1");
         assert_eq!(cores(250), "250m");
+        assert_eq!(cores(0), "0");
+        assert_eq!(cores(1_000_000), "1k");
     }
 }
