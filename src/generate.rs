@@ -18,12 +18,15 @@ pub fn crd() -> Value {
     // Serialising a typed CRD cannot fail; an empty object would be caught by the test that compares the file.
     let mut crd = serde_json::to_value(AppStack::crd()).unwrap_or_default();
     tidy(&mut crd);
-    crd["metadata"]["annotations"] = json!({"kustomize.toolkit.fluxcd.io/substitute": "disabled"});
-    if let Some(schema) = crd.pointer_mut(SCHEMA) {
-        schema["properties"]["status"]["default"] = json!({"observedGeneration": -1});
-        schema["properties"]["metadata"] =
-            json!({"type": "object", "properties": {"name": {"type": "string", "maxLength": 253}}});
-    }
+    let mut put = |node: &str, key: &str, value: Value| {
+        if let Some(node) = crd.pointer_mut(node).and_then(Value::as_object_mut) {
+            node.insert(key.to_owned(), value);
+        }
+    };
+    put("/metadata", "annotations", json!({"kustomize.toolkit.fluxcd.io/substitute": "disabled"}));
+    put(&format!("{SCHEMA}/properties/status"), "default", json!({"observedGeneration": -1}));
+    let name = json!({"type": "object", "properties": {"name": {"type": "string", "maxLength": 253}}});
+    put(&format!("{SCHEMA}/properties"), "metadata", name);
     crd
 }
 
@@ -48,5 +51,76 @@ fn tidy(node: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(tidy),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The API server and etcd bear more; clients, and a cost budget that grows with every bound, do not.
+    const LARGEST_CRD: usize = 200 << 10;
+
+    fn spec() -> Value {
+        crd().pointer(&format!("{SCHEMA}/properties/spec")).cloned().unwrap()
+    }
+
+    fn walk(node: &Value, path: &str, visit: &mut impl FnMut(&str, &Value)) {
+        visit(path, node);
+        for (name, field) in node["properties"].as_object().into_iter().flatten() {
+            walk(field, &format!("{path}.{name}"), visit);
+        }
+        for (below, mark) in [("additionalProperties", "[key]"), ("items", "[0]")] {
+            if node[below].is_object() {
+                walk(&node[below], &format!("{path}{mark}"), visit);
+            }
+        }
+    }
+
+    #[test]
+    fn everything_in_the_spec_is_bounded() {
+        let mut open = Vec::new();
+        walk(&spec(), "spec", &mut |path, node| {
+            let has = |bound: &str| node.get(bound).is_some();
+            let bounded = match node["type"].as_str() {
+                _ if has("enum") => true,
+                _ if has("x-kubernetes-int-or-string") => has("maxLength"),
+                Some("string") => has("maxLength"),
+                Some("array") => has("maxItems") && has("minItems") && has("items"),
+                Some("integer" | "number") => has("minimum") && has("maximum"),
+                Some("object") if has("additionalProperties") => has("maxProperties") && has("minProperties"),
+                Some("object") => !has("x-kubernetes-preserve-unknown-fields"),
+                Some("boolean") => true,
+                _ => false,
+            };
+            if !bounded {
+                open.push(path.to_owned());
+            }
+        });
+        assert_eq!(open, Vec::<String>::new());
+    }
+
+    #[test]
+    fn nothing_is_nullable_and_no_format_makes_the_server_warn() {
+        let text = crd().to_string();
+        assert!(!text.contains("nullable"));
+        assert!(!text.contains("\"uint") && !text.contains("\"double"));
+        assert!(!text.contains("null"), "an enum or a default holds null");
+    }
+
+    #[test]
+    fn every_rule_has_a_message_for_people() {
+        walk(&spec(), "spec", &mut |path, node| {
+            for rule in node["x-kubernetes-validations"].as_array().into_iter().flatten() {
+                assert!(rule["message"].as_str().is_some_and(|message| message.len() > 10), "{path}: {rule}");
+            }
+        });
+    }
+
+    #[test]
+    fn the_crd_file_is_the_generated_one() {
+        let file = include_str!("../crds/appstack.yaml");
+        assert!(file == crd_yaml().unwrap(), "crds/appstack.yaml is not what src/api says: make generate");
+        assert!(file.len() < LARGEST_CRD);
     }
 }

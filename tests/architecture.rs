@@ -46,7 +46,12 @@ fn pure_folders_stay_pure() {
     for folder in PURE {
         for path in sources(&src.join(folder)) {
             for (number, line) in code(&path).lines().enumerate() {
-                wrong.extend(FORBIDDEN.iter().filter(|word| line.contains(**word)).map(|word| format!("{}:{}: {word}", path.display(), number + 1)));
+                wrong.extend(
+                    FORBIDDEN
+                        .iter()
+                        .filter(|word| line.contains(**word))
+                        .map(|word| format!("{}:{}: {word}", path.display(), number + 1)),
+                );
             }
         }
     }
@@ -63,7 +68,11 @@ fn layers_point_downwards() {
         for path in sources(&src.join(folder)) {
             let code = code(&path);
             let above = order.iter().skip(at + 1).chain(["cli"].iter());
-            wrong.extend(above.filter(|above| code.contains(&format!("crate::{above}"))).map(|above| format!("{} uses {above}", path.display())));
+            wrong.extend(
+                above
+                    .filter(|above| code.contains(&format!("crate::{above}")))
+                    .map(|above| format!("{} uses {above}", path.display())),
+            );
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");

@@ -18,7 +18,7 @@ pub struct Healthcheck {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exec: Option<Vec<String>>,
     /// A line for `/bin/sh -c` in the container; healthy if it exits with 0. Compose's `CMD-SHELL`.
-    #[schemars(length(min = 1, max = 16384), regex(pattern = r"^[^\x00]+$"))]
+    #[schemars(length(min = 1, max = 16384), regex(pattern = r"^[^\x00]*$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shell: Option<String>,
     /// An HTTP GET; healthy if it answers with 200 to 399.

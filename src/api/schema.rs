@@ -194,7 +194,7 @@ pub(super) fn port(_: &mut SchemaGenerator) -> Schema {
         "anyOf": [{"type": "integer"}, {"type": "string"}],
         "maxLength": 15,
         "x-kubernetes-validations": [{
-            "rule": "type(self) == int ? self >= 1 && self <= 65535 : string(self).matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+            "rule": "self == string(self) ? string(self).matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') : self >= 1 && self <= 65535",
             "message": "must be a port number (1 to 65535) or the name of one of the service's ports",
         }]
     })
@@ -206,7 +206,9 @@ const BYTES: &str = "string(self).matches('^([0-9]+|[0-9]*[.]?[0-9]*([KMGTP]i|[k
 /// Storage: whole bytes above nothing.
 pub(super) fn storage(_: &mut SchemaGenerator) -> Schema {
     quantity_schema(
-        &format!("{BYTES} && quantity(string(self)).compareTo(quantity('1Mi')) >= 0 && quantity(string(self)).compareTo(quantity('1Pi')) <= 0"),
+        &format!(
+            "{BYTES} && quantity(string(self)).compareTo(quantity('1Mi')) >= 0 && quantity(string(self)).compareTo(quantity('1Pi')) <= 0"
+        ),
         "must be a size from 1Mi to 1Pi, such as '10Gi' (units Ki, Mi, Gi, Ti count in 1024, k, M, G, T in 1000; 'GB' is not one)",
     )
 }
@@ -222,7 +224,9 @@ pub(super) fn cpu(_: &mut SchemaGenerator) -> Schema {
 /// Memory, or local disk.
 pub(super) fn memory(_: &mut SchemaGenerator) -> Schema {
     quantity_schema(
-        &format!("{BYTES} && (quantity(string(self)).compareTo(quantity('0')) == 0 || quantity(string(self)).compareTo(quantity('1Mi')) >= 0) && quantity(string(self)).compareTo(quantity('100Ti')) <= 0"),
+        &format!(
+            "{BYTES} && (quantity(string(self)).compareTo(quantity('0')) == 0 || quantity(string(self)).compareTo(quantity('1Mi')) >= 0) && quantity(string(self)).compareTo(quantity('100Ti')) <= 0"
+        ),
         "must be an amount such as '512Mi' or '2Gi' (units Ki, Mi, Gi count in 1024; 'm' means thousandths and is refused), at least 1Mi and at most 100Ti",
     )
 }

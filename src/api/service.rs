@@ -59,9 +59,9 @@ pub struct Service {
     pub secret_env: BTreeMap<String, SecretKey>,
     /// The ports the container listens on, by name.
     #[schemars(schema_with = "schema::ports::<ServicePort>")]
-    #[x_kube(validation = Rule::new("self.all(a, self.all(b, a == b || self[a].port != self[b].port || self[a].protocol != self[b].protocol || (has(self[a].published) && has(self[b].published) && self[a].published != self[b].published)))")
+    #[x_kube(validation = Rule::new("self.all(a, self.all(b, a >= b || self[a].port != self[b].port || self[a].protocol != self[b].protocol || (has(self[a].published) && has(self[b].published) && self[a].published != self[b].published)))")
         .message("the same port and protocol may stand twice only with different published ports"))]
-    #[x_kube(validation = Rule::new("self.all(a, self.all(b, a == b || !has(self[a].published) || !has(self[b].published) || self[a].published != self[b].published || self[a].protocol != self[b].protocol || self[a].port == self[b].port))")
+    #[x_kube(validation = Rule::new("self.all(a, self.all(b, a >= b || !has(self[a].published) || !has(self[b].published) || self[a].published != self[b].published || self[a].protocol != self[b].protocol || self[a].port == self[b].port))")
         .message("two ports may not be published as the same number with the same protocol"))]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ports: BTreeMap<String, ServicePort>,

@@ -86,11 +86,15 @@ impl From<Level> for PodSecurity {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    crate::api::Duration(text.to_owned()).parse().ok_or_else(|| "a duration such as 15s or 1m30s (units h, m, s, ms)".into())
+    crate::api::Duration(text.to_owned())
+        .parse()
+        .ok_or_else(|| "a duration such as 15s or 1m30s (units h, m, s, ms)".into())
 }
 
 fn label(text: &str) -> Result<(String, String), String> {
-    text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| "a label such as k8s-app=kube-dns".into())
+    text.split_once('=')
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .ok_or_else(|| "a label such as k8s-app=kube-dns".into())
 }
 
 /// Runs the operator until SIGTERM or SIGINT (exit code 0), or until it must not write any more (3).
@@ -118,7 +122,9 @@ pub fn run(args: RunArgs) -> ExitCode {
 }
 
 async fn serve(args: RunArgs) -> Result<(), String> {
-    let client = client(None).await.map_err(|error| format!("could not find an API server: {error}; set KUBECONFIG, or run in a cluster"))?;
+    let client = client(None)
+        .await
+        .map_err(|error| format!("could not find an API server: {error}; set KUBECONFIG, or run in a cluster"))?;
     let stop = stop_signal().map_err(|error| format!("could not listen for signals: {error}"))?;
     controller::run(client, options(args), stop).await.map_err(|error| error.to_string())
 }
@@ -126,7 +132,10 @@ async fn serve(args: RunArgs) -> Result<(), String> {
 /// A client of the cluster that KUBECONFIG, a pod's service account, or `context` names.
 pub(super) async fn client(context: Option<String>) -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
     let mut config = match context {
-        Some(context) => Config::from_kubeconfig(&KubeConfigOptions { context: Some(context), ..KubeConfigOptions::default() }).await?,
+        Some(context) => {
+            Config::from_kubeconfig(&KubeConfigOptions { context: Some(context), ..KubeConfigOptions::default() })
+                .await?
+        }
         None => Config::infer().await.map_err(Box::<InferConfigError>::from)?,
     };
     // Retries are ours: a stack that fails must not hold a worker for minutes, unseen.
@@ -138,8 +147,12 @@ pub(super) async fn client(context: Option<String>) -> Result<Client, Box<dyn st
 
 fn options(args: RunArgs) -> Options {
     let own = || std::fs::read_to_string(OWN_NAMESPACE).ok().map(|name| name.trim().to_owned());
-    let lease_namespace = args.lease_namespace.or_else(|| args.watch_namespace.clone()).or_else(own).unwrap_or_else(|| "default".into());
-    let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "appstack".into(), |name| name.trim().to_owned());
+    let lease_namespace =
+        args.lease_namespace.or_else(|| args.watch_namespace.clone()).or_else(own).unwrap_or_else(|| "default".into());
+    let host = || {
+        std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .map_or_else(|_| "appstack".into(), |name| name.trim().to_owned())
+    };
     Options {
         watch_namespace: args.watch_namespace,
         lease_namespace,

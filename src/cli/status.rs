@@ -70,13 +70,21 @@ async fn show(args: &StatusArgs, client: Client) -> kube::Result<ExitCode> {
 async fn follow(args: &StatusArgs, client: Client) -> kube::Result<ExitCode> {
     let api: Api<AppStack> = Api::namespaced(client, &args.namespace);
     let config = watcher::Config::default().fields(&format!("metadata.name={}", args.name));
-    let mut stacks = watcher(api, config).default_backoff().applied_objects().inspect_err(|error| eprintln!("watch interrupted: {error}")).boxed();
+    let mut stacks = watcher(api, config)
+        .default_backoff()
+        .applied_objects()
+        .inspect_err(|error| eprintln!("watch interrupted: {error}"))
+        .boxed();
     let terminal = std::io::stdout().is_terminal();
     let (begun, mut lines, mut before) = (Instant::now(), 0, AppStackStatus::default());
     let mut ready = Ready::default();
     let deadline = begun + Duration::from_secs(args.timeout);
     loop {
-        let next = if args.until_ready { tokio::time::timeout_at(deadline.into(), stacks.next()).await } else { Ok(stacks.next().await) };
+        let next = if args.until_ready {
+            tokio::time::timeout_at(deadline.into(), stacks.next()).await
+        } else {
+            Ok(stacks.next().await)
+        };
         let Ok(next) = next else {
             eprintln!("error: not ready after {} s: {}", args.timeout, before.waiting_on.unwrap_or_default());
             return Ok(ExitCode::from(124));
@@ -92,7 +100,10 @@ async fn follow(args: &StatusArgs, client: Client) -> kube::Result<ExitCode> {
             lines = table.lines().count();
             format!("{back}{table}")
         } else {
-            changes(&before, &status).into_iter().map(|line| format!("{:6.1}s  {line}\n", begun.elapsed().as_secs_f64())).collect()
+            changes(&before, &status)
+                .into_iter()
+                .map(|line| format!("{:6.1}s  {line}\n", begun.elapsed().as_secs_f64()))
+                .collect()
         };
         // A reader that has gone away ends us at the next line.
         if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
@@ -108,5 +119,8 @@ async fn follow(args: &StatusArgs, client: Client) -> kube::Result<ExitCode> {
 
 fn is_ready(stack: &AppStack) -> bool {
     let status = stack.status.as_ref();
-    status.is_some_and(|s| s.observed_generation == stack.metadata.generation && s.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
+    status.is_some_and(|s| {
+        s.observed_generation == stack.metadata.generation
+            && s.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True")
+    })
 }

@@ -10,7 +10,9 @@ pub fn table(stack: &AppStack, coloured: bool) -> String {
     let ready = status.conditions.iter().find(|c| c.type_ == "Ready");
     let name = stack.metadata.name.as_deref().unwrap_or_default();
     let head = match ready {
-        Some(ready) => format!("{name}: {} services ready, {}\n", status.summary.as_deref().unwrap_or("0/0"), ready.reason),
+        Some(ready) => {
+            format!("{name}: {} services ready, {}\n", status.summary.as_deref().unwrap_or("0/0"), ready.reason)
+        }
         None => format!("{name}: the operator has not looked at it yet\n"),
     };
     let mut rows = vec![["SERVICE", "STATE", "READY", "WAITING-ON", "WHY"].map(str::to_owned)];
@@ -22,7 +24,9 @@ pub fn table(stack: &AppStack, coloured: bool) -> String {
         };
         [name.clone(), service.state.as_str().to_owned(), counts, service.waiting_on.clone().unwrap_or_default(), why]
     }));
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..5).map(width).collect();
     let mut text = head;
     for (at, row) in rows.iter().enumerate() {
@@ -54,7 +58,9 @@ pub fn changes(before: &AppStackStatus, now: &AppStackStatus) -> Vec<String> {
     let mut lines = Vec::new();
     for (name, service) in &now.services {
         let was = before.services.get(name);
-        if was.map(|s| (s.state, s.ready, &s.waiting_on, &s.reason)) == Some((service.state, service.ready, &service.waiting_on, &service.reason)) {
+        if was.map(|s| (s.state, s.ready, &s.waiting_on, &s.reason))
+            == Some((service.state, service.ready, &service.waiting_on, &service.reason))
+        {
             continue;
         }
         let more = match &service.waiting_on {
@@ -64,9 +70,16 @@ pub fn changes(before: &AppStackStatus, now: &AppStackStatus) -> Vec<String> {
                 why => format!(": {why}"),
             },
         };
-        lines.push(format!("{name}: {} {}/{}{more}", service.state.as_str(), service.ready.unwrap_or(0), service.desired.unwrap_or(0)));
+        lines.push(format!(
+            "{name}: {} {}/{}{more}",
+            service.state.as_str(),
+            service.ready.unwrap_or(0),
+            service.desired.unwrap_or(0)
+        ));
     }
-    let ready = |status: &AppStackStatus| status.conditions.iter().find(|c| c.type_ == "Ready").map(|c| (c.status.clone(), c.reason.clone()));
+    let ready = |status: &AppStackStatus| {
+        status.conditions.iter().find(|c| c.type_ == "Ready").map(|c| (c.status.clone(), c.reason.clone()))
+    };
     if ready(before) != ready(now)
         && let Some((is, reason)) = ready(now)
     {
@@ -137,11 +150,14 @@ web       Waiting       0/1     db (Healthy): ImagePullBackOff
     fn changes_are_said_once() {
         let now = stack().status.unwrap();
         let lines = changes(&AppStackStatus::default(), &now);
-        assert_eq!(lines, [
-            "db: Progressing 0/1: ImagePullBackOff: no such image",
-            "web: Waiting 0/1 on db (Healthy): ImagePullBackOff",
-            "stack is not ready: Progressing (1/2)",
-        ]);
+        assert_eq!(
+            lines,
+            [
+                "db: Progressing 0/1: ImagePullBackOff: no such image",
+                "web: Waiting 0/1 on db (Healthy): ImagePullBackOff",
+                "stack is not ready: Progressing (1/2)",
+            ]
+        );
         assert!(changes(&now, &now).is_empty());
     }
 

@@ -29,7 +29,14 @@ pub(super) struct Applied {
 
 /// Sends every write whose prerequisites are in place. Answers go into the store at once, so that the next plan reads our own writes; refusals
 /// into `memory`, so that they are not tried again at once.
-pub(super) async fn apply(context: &Context, key: &StackKey, stack: &Stack, wanted: &Children, plan: &Plan, memory: &mut Memory) -> Applied {
+pub(super) async fn apply(
+    context: &Context,
+    key: &StackKey,
+    stack: &Stack,
+    wanted: &Children,
+    plan: &Plan,
+    memory: &mut Memory,
+) -> Applied {
     let mut applied = Applied::default();
     let mut failed: BTreeSet<&ChildId> = BTreeSet::new();
     let mut waves: BTreeMap<_, Vec<&Write>> = BTreeMap::new();
@@ -37,7 +44,8 @@ pub(super) async fn apply(context: &Context, key: &StackKey, stack: &Stack, want
         waves.entry(write.id.kind).or_default().push(write);
     }
     for wave in waves.into_values() {
-        let (due, held): (Vec<_>, Vec<_>) = wave.into_iter().partition(|write| !write.after.iter().any(|id| failed.contains(id)));
+        let (due, held): (Vec<_>, Vec<_>) =
+            wave.into_iter().partition(|write| !write.after.iter().any(|id| failed.contains(id)));
         failed.extend(held.iter().map(|write| &write.id));
         let mut calls = Vec::new();
         for write in due {
@@ -56,7 +64,9 @@ pub(super) async fn apply(context: &Context, key: &StackKey, stack: &Stack, want
                     failed.insert(&write.id);
                     tracing::warn!(stack = %key, child = %write.id, %failure, "not applied");
                     match failure {
-                        Failure::NameTaken => memory.refused(&write.id, conflict(&write.id, wanted), context.options.conflict_retry),
+                        Failure::NameTaken => {
+                            memory.refused(&write.id, conflict(&write.id, wanted), context.options.conflict_retry)
+                        }
                         Failure::Refused(message) => {
                             let refusal = Refusal { kind: RefusalKind::Refused, message, wanted: wanted.digest };
                             memory.refused(&write.id, refusal, context.options.refusal_retry);
@@ -80,12 +90,20 @@ fn action(body: &Body) -> &'static str {
 }
 
 fn conflict(id: &ChildId, wanted: &Wanted) -> Refusal {
-    let message = format!("{id} exists and does not belong to this stack; it is left alone. Rename the service or the stack, or delete that object");
+    let message = format!(
+        "{id} exists and does not belong to this stack; it is left alone. Rename the service or the stack, or delete that object"
+    );
     Refusal { kind: RefusalKind::NameConflict, message, wanted: wanted.digest }
 }
 
 /// One write. Returns the digest that the server read back.
-async fn send(context: &Context, key: &StackKey, stack: &Stack, write: &Write, wanted: &Wanted) -> Result<Option<Digest>, Failure> {
+async fn send(
+    context: &Context,
+    key: &StackKey,
+    stack: &Stack,
+    write: &Write,
+    wanted: &Wanted,
+) -> Result<Option<Digest>, Failure> {
     let (writer, id) = (&context.writer, &write.id);
     if let Some(old) = &write.instead_of {
         writer.delete(&key.namespace, id, old).await?;
@@ -118,7 +136,14 @@ async fn send(context: &Context, key: &StackKey, stack: &Stack, write: &Write, w
 }
 
 /// The name is taken by an object that no watch shows us: ours, if somebody stripped its labels. One look decides.
-async fn take_back(context: &Context, key: &StackKey, stack: &Stack, id: &ChildId, wanted: &Wanted, mut body: Value) -> Result<Child, Failure> {
+async fn take_back(
+    context: &Context,
+    key: &StackKey,
+    stack: &Stack,
+    id: &ChildId,
+    wanted: &Wanted,
+    mut body: Value,
+) -> Result<Child, Failure> {
     let live = context.writer.look(&key.namespace, id).await?.ok_or(Failure::Stale)?;
     let labels: Vec<(&str, &str)> = wanted.labels().collect();
     if !live.is_of(&stack.name, &stack.uid, &labels) {

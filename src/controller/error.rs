@@ -66,7 +66,10 @@ mod tests {
         assert!(matches!(class(409, "", false), Stale));
         assert!(matches!(class(422, "metadata.uid: field is immutable", false), Stale));
         assert!(matches!(class(422, "spec.ports: required", false), Refused(_)));
-        assert!(matches!(class(403, "unable to create new content in namespace x because it is being terminated", true), NamespaceGoing));
+        assert!(matches!(
+            class(403, "unable to create new content in namespace x because it is being terminated", true),
+            NamespaceGoing
+        ));
         assert!(matches!(class(403, "exceeded quota", true), Refused(_)));
         assert!(matches!(class(500, "failed to create typed patch object (...)", false), Refused(_)));
         for code in [401, 408, 429, 500, 502, 503, 504] {

@@ -21,7 +21,8 @@ pub(super) async fn clear(writer: &Writer, key: &StackKey, id: &ChildId, wanted:
     if paths.is_empty() {
         return Ok(false);
     }
-    let mut patch = vec![json!({"op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]})];
+    let mut patch =
+        vec![json!({"op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]})];
     patch.extend(paths.iter().map(|path| json!({"op": "remove", "path": path})));
     writer.remove_items(&key.namespace, id, &json!(patch)).await?;
     tracing::info!(stack = %key, child = %id, ?paths, "took foreign items out of the way");
@@ -32,7 +33,9 @@ impl Writer {
     async fn remove_items(&self, namespace: &str, id: &ChildId, patch: &Value) -> Result<(), Failure> {
         let patch = serde_json::from_value(patch.clone()).map_err(|error| Failure::Refused(error.to_string()))?;
         let api = self.children(namespace, id);
-        self.bounded(false, async { api.patch(&id.name, &PatchParams::default(), &Patch::<Value>::Json(patch)).await }).await.map(|_| ())
+        self.bounded(false, async { api.patch(&id.name, &PatchParams::default(), &Patch::<Value>::Json(patch)).await })
+            .await
+            .map(|_| ())
     }
 }
 
@@ -51,7 +54,10 @@ fn among(list: &str, wanted: &Value, live: &Value) -> Vec<String> {
     let items = |object: &Value| object.pointer(list).and_then(Value::as_array).cloned().unwrap_or_default();
     let key = |item: &Value| (item["port"].clone(), item["containerPort"].clone(), item["protocol"].clone());
     let ours = items(wanted);
-    let stands = |item: &Value| ours.iter().any(|our| our["name"] == item["name"] && key(our) != key(item)) && !ours.iter().any(|our| key(our) == key(item));
+    let stands = |item: &Value| {
+        ours.iter().any(|our| our["name"] == item["name"] && key(our) != key(item))
+            && !ours.iter().any(|our| key(our) == key(item))
+    };
     items(live).iter().enumerate().filter(|(_, item)| stands(item)).map(|(at, _)| format!("{list}/{at}")).collect()
 }
 

@@ -72,7 +72,9 @@ impl Lock {
                     }
                     // Not renewed: the deadline stands.
                     Ok(Err(error)) => tracing::warn!(%error, lease = self.name, "could not renew the lease"),
-                    Err(_) => tracing::warn!(lease = self.name, "the API server did not answer in time to renew the lease"),
+                    Err(_) => {
+                        tracing::warn!(lease = self.name, "the API server did not answer in time to renew the lease")
+                    }
                 }
                 tokio::select! { () = sleep(pace) => {}, () = until.closed() => break }
             }
@@ -86,7 +88,10 @@ impl Lock {
     /// Creates, renews or takes over the lease. A foreign one is dead once it has not moved for its own term by our clock.
     async fn claim(&mut self) -> kube::Result<bool> {
         let Some(mut lease) = self.api.get_opt(&self.name).await? else {
-            let lease = Lease { metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() }, spec: Some(self.ours(0)) };
+            let lease = Lease {
+                metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
+                spec: Some(self.ours(0)),
+            };
             return accepted(self.api.create(&PostParams::default(), &lease).await);
         };
         let spec = lease.spec.clone().unwrap_or_default();

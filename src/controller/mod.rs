@@ -13,9 +13,9 @@ pub mod queue;
 pub mod reconcile;
 mod run;
 pub mod store;
-mod watch;
 #[cfg(test)]
 mod tests;
+mod watch;
 pub mod writer;
 
 pub use run::{Options, RunError, run};

@@ -20,7 +20,9 @@ pub(super) async fn prune(context: &Context, key: &StackKey, deletes: &[Delete])
                     child.meta.deletion_timestamp.get_or_insert(Time(Timestamp::now()));
                 });
             }
-            Err(Failure::Stale | Failure::NamespaceGoing) => tracing::debug!(stack = %key, child = %id, "has changed since it was seen"),
+            Err(Failure::Stale | Failure::NamespaceGoing) => {
+                tracing::debug!(stack = %key, child = %id, "has changed since it was seen")
+            }
             Err(failure) => {
                 tracing::warn!(stack = %key, child = %id, %failure, "not pruned");
                 again = Some(failure);

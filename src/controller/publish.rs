@@ -13,7 +13,13 @@ use crate::report::Report;
 use crate::stack::names;
 
 /// Writes the status if it differs from the one that is there, then the events. The last thing of a pass.
-pub(super) async fn publish(context: &Context, key: &StackKey, reference: ObjectReference, before: &AppStackStatus, report: Report) -> Result<(), Failure> {
+pub(super) async fn publish(
+    context: &Context,
+    key: &StackKey,
+    reference: ObjectReference,
+    before: &AppStackStatus,
+    report: Report,
+) -> Result<(), Failure> {
     if report.status == *before {
         return Ok(());
     }
@@ -29,7 +35,8 @@ pub(super) async fn publish(context: &Context, key: &StackKey, reference: Object
             namespace: Some(key.namespace.clone()),
             ..ObjectReference::default()
         });
-        let event = Event { type_, reason: event.reason, note: Some(event.note), action: "Reconcile".into(), secondary };
+        let event =
+            Event { type_, reason: event.reason, note: Some(event.note), action: "Reconcile".into(), secondary };
         let (recorder, reference, key) = (context.recorder.clone(), reference.clone(), key.clone());
         // Nothing waits for an event, and a stack is well without it.
         tokio::spawn(async move {

@@ -106,9 +106,24 @@ pub async fn reconcile(context: &Context, key: &StackKey) -> Outcome {
                 return Outcome::Settled;
             }
             context.remember(key, memory);
-            let nobody = kube::core::ObjectMeta { name: Some(key.name.clone()), namespace: Some(key.namespace.clone()), uid: seen.uid(), ..Default::default() };
+            let nobody = kube::core::ObjectMeta {
+                name: Some(key.name.clone()),
+                namespace: Some(key.namespace.clone()),
+                uid: seen.uid(),
+                ..Default::default()
+            };
             let unread = AppStack { metadata: nobody, spec: Default::default(), status: None };
-            return outcome(publish(context, key, reference(&unread), &before, report::undecodable(&invalid.error, generation, &before, now)).await, None);
+            return outcome(
+                publish(
+                    context,
+                    key,
+                    reference(&unread),
+                    &before,
+                    report::undecodable(&invalid.error, generation, &before, now),
+                )
+                .await,
+                None,
+            );
         }
     };
     // Owner references take the children along.
@@ -140,13 +155,30 @@ pub async fn reconcile(context: &Context, key: &StackKey) -> Outcome {
 
 /// Plans and writes until there is nothing left to write, then prunes. Returns the last plan, and when a refused write is due again or what
 /// is worth another try.
-async fn roll_out(context: &Context, key: &StackKey, written: &AppStack, stack: &Stack, wanted: &Children, memory: &mut Memory) -> (Plan, Result<Option<Instant>, Failure>) {
-    let ungated: BTreeSet<String> = written.annotations().get(UNGATE).into_iter().flat_map(|names| names.split(',')).map(|name| name.trim().to_owned()).collect();
+async fn roll_out(
+    context: &Context,
+    key: &StackKey,
+    written: &AppStack,
+    stack: &Stack,
+    wanted: &Children,
+    memory: &mut Memory,
+) -> (Plan, Result<Option<Instant>, Failure>) {
+    let ungated: BTreeSet<String> = written
+        .annotations()
+        .get(UNGATE)
+        .into_iter()
+        .flat_map(|names| names.split(','))
+        .map(|name| name.trim().to_owned())
+        .collect();
     let mut rounds = 0;
     loop {
         let (refused, next) = memory.standing_refusals();
         let children = context.store.children(key);
-        let plan = plan(stack, wanted, &Seen { children: &children, refused: &refused, settled: &memory.settled, ungated: &ungated });
+        let plan = plan(
+            stack,
+            wanted,
+            &Seen { children: &children, refused: &refused, settled: &memory.settled, ungated: &ungated },
+        );
         if plan.writes.is_empty() || rounds == ROUNDS {
             let again = prune(context, key, &plan.deletes).await;
             return (plan, again.map_or(Ok(next), Err));

@@ -66,7 +66,10 @@ pub async fn run(client: Client, options: Options, stop: impl Future<Output = ()
     let context = Arc::new(Context {
         store: Store::default(),
         writer: Writer::new(client.clone(), leadership.clone()),
-        recorder: Recorder::new(client.clone(), Reporter { controller: "appstack".into(), instance: Some(options.identity.clone()) }),
+        recorder: Recorder::new(
+            client.clone(),
+            Reporter { controller: "appstack".into(), instance: Some(options.identity.clone()) },
+        ),
         memories: Mutex::new(HashMap::new()),
         options,
     });

@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kube::{Resource, ResourceExt};
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
+use kube::{Resource, ResourceExt};
 
 use crate::api::AppStack;
 use crate::child::{Child, ChildId, Kind, labels};
@@ -77,8 +77,14 @@ impl Store {
                 seen.warm = true;
                 seen.gone.clear();
                 let listed = seen.listed.take().unwrap_or_default();
-                let lost: Vec<_> = seen.objects.iter().filter(|(key, _)| !listed.contains(*key)).map(|(key, child)| (key.clone(), child.version())).collect();
-                let mut woken: Vec<StackKey> = lost.iter().flat_map(|(key, version)| inner.remove(kind, key, *version)).collect();
+                let lost: Vec<_> = seen
+                    .objects
+                    .iter()
+                    .filter(|(key, _)| !listed.contains(*key))
+                    .map(|(key, child)| (key.clone(), child.version()))
+                    .collect();
+                let mut woken: Vec<StackKey> =
+                    lost.iter().flat_map(|(key, version)| inner.remove(kind, key, *version)).collect();
                 if !was_warm && inner.is_warm() {
                     woken.extend(inner.stacks.keys().cloned());
                 }
@@ -111,7 +117,8 @@ impl Store {
                 let was_warm = inner.is_warm();
                 inner.stacks_warm = true;
                 let listed = inner.stacks_listed.take().unwrap_or_default();
-                let mut woken: Vec<StackKey> = inner.stacks.keys().filter(|key| !listed.contains(*key)).cloned().collect();
+                let mut woken: Vec<StackKey> =
+                    inner.stacks.keys().filter(|key| !listed.contains(*key)).cloned().collect();
                 inner.stacks.retain(|key, _| listed.contains(key));
                 if !was_warm && inner.is_warm() {
                     woken.extend(inner.stacks.keys().cloned());
@@ -134,7 +141,11 @@ impl Store {
     /// Notes what a write did to a child whose new version we were not told: the next event brings it.
     pub fn amend(&self, kind: Kind, namespace: &str, name: &str, change: impl FnOnce(&mut Child)) {
         let mut inner = self.lock();
-        let Some(seen) = inner.kinds.get_mut(&kind).and_then(|seen| seen.objects.get_mut(&(namespace.to_owned(), name.to_owned()))) else { return };
+        let Some(seen) =
+            inner.kinds.get_mut(&kind).and_then(|seen| seen.objects.get_mut(&(namespace.to_owned(), name.to_owned())))
+        else {
+            return;
+        };
         change(Arc::make_mut(seen));
         let child = seen.clone();
         if let Some(stack) = stack_of(&child) {
@@ -239,7 +250,8 @@ impl Inner {
 /// By label: whose it is, the plan decides, by owner and labels.
 fn stack_of(child: &Child) -> Option<StackKey> {
     let name = child.label(labels::STACK);
-    (!name.is_empty()).then(|| StackKey { namespace: child.meta.namespace.clone().unwrap_or_default(), name: name.to_owned() })
+    (!name.is_empty())
+        .then(|| StackKey { namespace: child.meta.namespace.clone().unwrap_or_default(), name: name.to_owned() })
 }
 
 fn object_key(child: &Child) -> ObjectKey {
@@ -274,7 +286,10 @@ mod tests {
         let store = Store::default();
         store.wrote(Kind::Deployment, child(5, 0));
         assert!(store.child_event(Kind::Deployment, Event::Apply(child(5, 0))).is_empty());
-        assert!(store.child_event(Kind::Deployment, Event::Apply(child(6, 0))).is_empty(), "nothing we keep has changed");
+        assert!(
+            store.child_event(Kind::Deployment, Event::Apply(child(6, 0))).is_empty(),
+            "nothing we keep has changed"
+        );
         assert_eq!(store.child_event(Kind::Deployment, Event::Apply(child(7, 1))), [key()]);
     }
 

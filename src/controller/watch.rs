@@ -22,7 +22,12 @@ const PAGE: u32 = 500;
 pub(super) type Wake = (StackKey, Why);
 
 /// Starts every watch; each feeds the store and wakes the stacks that have something new. They go on, with back-off, until dropped.
-pub(super) fn start(client: &Client, namespace: Option<&str>, context: &Arc<Context>, wakes: &UnboundedSender<Wake>) -> JoinSet<()> {
+pub(super) fn start(
+    client: &Client,
+    namespace: Option<&str>,
+    context: &Arc<Context>,
+    wakes: &UnboundedSender<Wake>,
+) -> JoinSet<()> {
     let mut watches = JoinSet::new();
     for kind in Kind::ALL {
         let api: Api<Child> = match namespace {

@@ -34,7 +34,13 @@ impl Writer {
     }
 
     /// Server-side apply of a guarded body. `absent`: the guard wants that there is no such object.
-    pub(super) async fn apply(&self, namespace: &str, id: &ChildId, body: &Value, absent: bool) -> Result<Child, Failure> {
+    pub(super) async fn apply(
+        &self,
+        namespace: &str,
+        id: &ChildId,
+        body: &Value,
+        absent: bool,
+    ) -> Result<Child, Failure> {
         let params = PatchParams::apply(MANAGER).force();
         let api = self.children(namespace, id);
         self.bounded(absent, async { api.patch(&id.name, &params, &Patch::Apply(body)).await }).await
@@ -50,7 +56,8 @@ impl Writer {
 
     /// Deletes exactly this object, at exactly this version. True if it is gone already, false if it is on its way out.
     pub(super) async fn delete(&self, namespace: &str, id: &ChildId, child: &Child) -> Result<bool, Failure> {
-        let preconditions = Preconditions { uid: child.meta.uid.clone(), resource_version: child.meta.resource_version.clone() };
+        let preconditions =
+            Preconditions { uid: child.meta.uid.clone(), resource_version: child.meta.resource_version.clone() };
         let params = DeleteParams::background().preconditions(preconditions);
         let api = self.children(namespace, id);
         match self.bounded(false, async { api.delete(&id.name, &params).await }).await? {
@@ -68,7 +75,13 @@ impl Writer {
     /// One look at the whole of an object of ours.
     pub(super) async fn look_whole(&self, namespace: &str, id: &ChildId) -> Result<Option<Value>, Failure> {
         let names = id.kind.names();
-        let resource = ApiResource { group: names.group.into(), version: names.version.into(), api_version: id.kind.api_version(), kind: names.kind.into(), plural: names.plural.into() };
+        let resource = ApiResource {
+            group: names.group.into(),
+            version: names.version.into(),
+            api_version: id.kind.api_version(),
+            kind: names.kind.into(),
+            plural: names.plural.into(),
+        };
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &resource);
         let object = self.bounded(false, async { api.get_opt(&id.name).await }).await?;
         Ok(object.and_then(|object| serde_json::to_value(object).ok()))
@@ -90,7 +103,11 @@ impl Writer {
         Api::namespaced_with(self.client.clone(), namespace, &id.kind)
     }
 
-    pub(super) async fn bounded<T>(&self, absent: bool, call: impl Future<Output = kube::Result<T>>) -> Result<T, Failure> {
+    pub(super) async fn bounded<T>(
+        &self,
+        absent: bool,
+        call: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, Failure> {
         let until = self.leadership.until().ok_or(Failure::Deposed)?;
         let deadline = until.min(Instant::now() + CALL);
         match tokio::time::timeout_at(deadline.into(), call).await {

@@ -1,8 +1,8 @@
 //! The HorizontalPodAutoscaler of a service.
 
 use k8s_openapi::api::autoscaling::v2::{
-    CrossVersionObjectReference, HPAScalingRules, HorizontalPodAutoscaler, HorizontalPodAutoscalerBehavior, HorizontalPodAutoscalerSpec, MetricSpec,
-    MetricTarget, ResourceMetricSource,
+    CrossVersionObjectReference, HPAScalingRules, HorizontalPodAutoscaler, HorizontalPodAutoscalerBehavior,
+    HorizontalPodAutoscalerSpec, MetricSpec, MetricTarget, ResourceMetricSource,
 };
 
 use super::{Part, metadata, workload};
@@ -44,7 +44,11 @@ fn utilization(resource: &str, percent: i32) -> MetricSpec {
         type_: "Resource".into(),
         resource: Some(ResourceMetricSource {
             name: resource.into(),
-            target: MetricTarget { type_: "Utilization".into(), average_utilization: Some(percent), ..MetricTarget::default() },
+            target: MetricTarget {
+                type_: "Utilization".into(),
+                average_utilization: Some(percent),
+                ..MetricTarget::default()
+            },
         }),
         ..MetricSpec::default()
     }

@@ -17,7 +17,8 @@ fn features() -> Vec<PathBuf> {
 }
 
 fn rendered(feature: &Path) -> Vec<Value> {
-    let mut stack = load_stack(&feature.join("stack.yaml"), PodSecurity::Privileged).unwrap_or_else(|e| panic!("{}: {e:?}", feature.display()));
+    let mut stack = load_stack(&feature.join("stack.yaml"), PodSecurity::Privileged)
+        .unwrap_or_else(|e| panic!("{}: {e:?}", feature.display()));
     stack.metadata.namespace = Some("ns".into());
     stack.metadata.uid = Some("uid-of-the-stack".into());
     objects(&stack, PodSecurity::Privileged).unwrap()
@@ -38,7 +39,11 @@ fn every_feature_renders_as_its_golden_file_says() {
             wrong.push(format!("{}\n{diff}", golden.display()));
         }
     }
-    assert!(wrong.is_empty(), "rendering differs from the golden files; if that is meant, run `make golden` and read the diff\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "rendering differs from the golden files; if that is meant, run `make golden` and read the diff\n{}",
+        wrong.join("\n")
+    );
 }
 
 /// What the API server would drop or rewrite would make digests differ for ever.
@@ -58,9 +63,17 @@ fn objects_are_canonical() {
             wrong.push(path.to_owned());
         }
         match value {
-            Value::Array(items) => items.iter().enumerate().for_each(|(at, item)| walk(item, &format!("{path}[{at}]"), parent, wrong)),
+            Value::Array(items) => {
+                items.iter().enumerate().for_each(|(at, item)| walk(item, &format!("{path}[{at}]"), parent, wrong))
+            }
             Value::Object(map) => map.iter().for_each(|(key, below)| {
-                let parent = if matches!(parent, "labels" | "data") || !below.is_object() && matches!(parent, "labels" | "data") { parent } else { key };
+                let parent = if matches!(parent, "labels" | "data")
+                    || !below.is_object() && matches!(parent, "labels" | "data")
+                {
+                    parent
+                } else {
+                    key
+                };
                 walk(below, &format!("{path}.{key}"), parent, wrong);
             }),
             _ => {}
@@ -69,7 +82,8 @@ fn objects_are_canonical() {
     let mut wrong = Vec::new();
     for feature in features() {
         for object in rendered(&feature) {
-            let path = format!("{} {} {}", feature.file_name().unwrap().display(), object["kind"], object["metadata"]["name"]);
+            let path =
+                format!("{} {} {}", feature.file_name().unwrap().display(), object["kind"], object["metadata"]["name"]);
             walk(&object, &path, "", &mut wrong);
         }
     }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement, ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
+    LabelSelector, LabelSelectorRequirement, ObjectMeta, OwnerReference,
+};
 
 use super::Part;
 use crate::api::API_VERSION;
@@ -27,7 +29,12 @@ pub(super) fn owned(stack: &Stack, name: String, part: &Part) -> ObjectMeta {
 
 /// Metadata of a child that outlives its stack.
 pub(super) fn kept(stack: &Stack, name: String, part: &Part) -> ObjectMeta {
-    ObjectMeta { name: Some(name), namespace: Some(stack.namespace.clone()), labels: Some(all(stack, part)), ..ObjectMeta::default() }
+    ObjectMeta {
+        name: Some(name),
+        namespace: Some(stack.namespace.clone()),
+        labels: Some(all(stack, part)),
+        ..ObjectMeta::default()
+    }
 }
 
 /// Our own labels of an object for this part: by these, and the stack's, it is known again.
@@ -58,7 +65,8 @@ pub(super) fn all(stack: &Stack, part: &Part) -> BTreeMap<String, String> {
 
 /// Pods of the stack with these labels of ours. Every selector carries the stack.
 pub(super) fn pods(stack: &Stack, present: &[String]) -> LabelSelector {
-    let requirement = |key: &String| LabelSelectorRequirement { key: key.clone(), operator: "Exists".into(), values: None };
+    let requirement =
+        |key: &String| LabelSelectorRequirement { key: key.clone(), operator: "Exists".into(), values: None };
     LabelSelector {
         match_labels: Some(identity(stack, &Part::Stack)),
         match_expressions: super::filled(present.iter().map(requirement).collect()),

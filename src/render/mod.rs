@@ -46,7 +46,9 @@ impl Wanted {
     /// Labels of ours that the object carries: by these it is known again.
     pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
         let labels = self.object["metadata"]["labels"].as_object().into_iter().flatten();
-        labels.filter(|(key, _)| key.starts_with("appstack.dev/")).filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
+        labels
+            .filter(|(key, _)| key.starts_with("appstack.dev/"))
+            .filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
     }
 }
 

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::networking::v1::{
-    IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
+    IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
+    NetworkPolicySpec,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -40,8 +41,7 @@ pub(super) fn render(stack: &Stack, settings: &Settings, out: &mut Rendering) {
 
 /// Denies all pods of the stack what no other policy allows; under `Namespace` isolation, lets their namespace in.
 fn ingress(stack: &Stack) -> NetworkPolicySpec {
-    let from_namespace =
-        NetworkPolicyIngressRule { from: Some(vec![peer(LabelSelector::default())]), ports: None };
+    let from_namespace = NetworkPolicyIngressRule { from: Some(vec![peer(LabelSelector::default())]), ports: None };
     NetworkPolicySpec {
         pod_selector: Some(metadata::pods(stack, &[])),
         policy_types: types(&[INGRESS]),
@@ -52,7 +52,12 @@ fn ingress(stack: &Stack) -> NetworkPolicySpec {
 
 /// Lets every pod of the stack resolve names. Policies see a port after translation, so the resolver pods' own ports count.
 fn dns(stack: &Stack, settings: &Settings) -> NetworkPolicySpec {
-    let ports = || settings.dns_ports.iter().flat_map(|number| ["UDP", "TCP"].map(|protocol| port(IntOrString::Int((*number).into()), protocol)));
+    let ports = || {
+        settings
+            .dns_ports
+            .iter()
+            .flat_map(|number| ["UDP", "TCP"].map(|protocol| port(IntOrString::Int((*number).into()), protocol)))
+    };
     let resolvers = NetworkPolicyPeer {
         namespace_selector: Some(LabelSelector {
             match_labels: Some(BTreeMap::from([("kubernetes.io/metadata.name".into(), "kube-system".into())])),
@@ -72,7 +77,10 @@ fn dns(stack: &Stack, settings: &Settings) -> NetworkPolicySpec {
         pod_selector: Some(metadata::pods(stack, &[])),
         policy_types: types(&[EGRESS]),
         ingress: None,
-        egress: Some(vec![NetworkPolicyEgressRule { ports: Some(ports().collect()), to: Some([resolvers].into_iter().chain(addresses).collect()) }]),
+        egress: Some(vec![NetworkPolicyEgressRule {
+            ports: Some(ports().collect()),
+            to: Some([resolvers].into_iter().chain(addresses).collect()),
+        }]),
     }
 }
 
@@ -91,7 +99,8 @@ fn members(stack: &Stack, name: &str, network: &Network) -> NetworkPolicySpec {
 /// Opens published ports to everyone: source addresses are rewritten on the way, so outside callers cannot be told apart. By name, so that
 /// each pod opens the port of its own revision.
 fn published(stack: &Stack, service: &Service) -> NetworkPolicySpec {
-    let mut targets: Vec<(&str, &str)> = service.published.iter().map(|p| (p.target.as_str(), p.protocol.as_str())).collect();
+    let mut targets: Vec<(&str, &str)> =
+        service.published.iter().map(|p| (p.target.as_str(), p.protocol.as_str())).collect();
     targets.sort_unstable();
     targets.dedup();
     let ports = targets.into_iter().map(|(name, protocol)| port(IntOrString::String(name.into()), protocol));

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Affinity, Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource, LocalObjectReference,
-    PersistentVolumeClaimVolumeSource, PodAffinity, PodAffinityTerm, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements,
-    SeccompProfile, SecretKeySelector, SecretVolumeSource, SecurityContext, Sysctl, Volume, VolumeMount,
+    Affinity, Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar,
+    EnvVarSource, LocalObjectReference, PersistentVolumeClaimVolumeSource, PodAffinity, PodAffinityTerm,
+    PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile, SecretKeySelector,
+    SecretVolumeSource, SecurityContext, Sysctl, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -28,14 +29,20 @@ pub(super) fn template(stack: &Stack, service: &Service, settings: &Settings) ->
     #[cfg(not(debug_assertions))]
     let _ = settings;
     PodTemplateSpec {
-        metadata: Some(ObjectMeta { labels: Some(pod_labels), annotations: Some(annotations), ..ObjectMeta::default() }),
+        metadata: Some(ObjectMeta {
+            labels: Some(pod_labels),
+            annotations: Some(annotations),
+            ..ObjectMeta::default()
+        }),
         spec: Some(PodSpec {
             affinity: affinity(stack, &exclusive),
             // A Secret token in every pod, and variables such as REDIS_PORT=tcp://..., are surprises to Compose users.
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
             containers: vec![container(service)],
-            image_pull_secrets: filled(service.pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect()),
+            image_pull_secrets: filled(
+                service.pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect(),
+            ),
             security_context: Some(pod_security(service)),
             termination_grace_period_seconds: i64::try_from(service.stop_grace.as_millis().div_ceil(1000)).ok(),
             volumes: filled(volumes(stack, service)),
@@ -105,7 +112,11 @@ fn env(var: &stack::EnvVar) -> EnvVar {
             name: var.name.clone(),
             value: None,
             value_from: Some(EnvVarSource {
-                secret_key_ref: Some(SecretKeySelector { name: secret_name.clone(), key: key.clone(), optional: filled(*optional) }),
+                secret_key_ref: Some(SecretKeySelector {
+                    name: secret_name.clone(),
+                    key: key.clone(),
+                    optional: filled(*optional),
+                }),
                 ..EnvVarSource::default()
             }),
         },
@@ -114,7 +125,9 @@ fn env(var: &stack::EnvVar) -> EnvVar {
 
 fn resources(wanted: &Resources) -> Option<ResourceRequirements> {
     let amounts = |map: &BTreeMap<&'static str, String>| {
-        filled(map.iter().map(|(name, amount)| ((*name).to_owned(), Quantity(amount.clone()))).collect::<BTreeMap<_, _>>())
+        filled(
+            map.iter().map(|(name, amount)| ((*name).to_owned(), Quantity(amount.clone()))).collect::<BTreeMap<_, _>>(),
+        )
     };
     let (requests, limits) = (amounts(&wanted.requests), amounts(&wanted.limits));
     (requests.is_some() || limits.is_some()).then_some(ResourceRequirements { requests, limits, claims: None })
@@ -148,7 +161,13 @@ fn pod_security(service: &Service) -> PodSecurityContext {
             .into(),
             localhost_profile: profile.and_then(|p| p.localhost_profile.clone()),
         }),
-        sysctls: filled(wanted.sysctls.iter().map(|(name, value)| Sysctl { name: name.replace('/', "."), value: value.clone() }).collect()),
+        sysctls: filled(
+            wanted
+                .sysctls
+                .iter()
+                .map(|(name, value)| Sysctl { name: name.replace('/', "."), value: value.clone() })
+                .collect(),
+        ),
         ..PodSecurityContext::default()
     }
 }
@@ -195,7 +214,10 @@ fn affinity(stack: &Stack, exclusive: &[String]) -> Option<Affinity> {
         })
         .collect();
     (!terms.is_empty()).then(|| Affinity {
-        pod_affinity: Some(PodAffinity { required_during_scheduling_ignored_during_execution: Some(terms), ..PodAffinity::default() }),
+        pod_affinity: Some(PodAffinity {
+            required_during_scheduling_ignored_during_execution: Some(terms),
+            ..PodAffinity::default()
+        }),
         ..Affinity::default()
     })
 }
@@ -209,20 +231,36 @@ fn volumes(stack: &Stack, service: &Service) -> Vec<Volume> {
         match &mount.source {
             Source::Volume { name, .. } => {
                 let claim_name = claim::name(stack, name);
-                volume.persistent_volume_claim = Some(PersistentVolumeClaimVolumeSource { claim_name, read_only: None });
+                volume.persistent_volume_claim =
+                    Some(PersistentVolumeClaimVolumeSource { claim_name, read_only: None });
             }
             Source::Config { name, mode, .. } => {
                 let hash = stack.configs.get(name).map(|c| c.hash.as_str()).unwrap_or_default();
-                volume.config_map = Some(ConfigMapVolumeSource { name: config::name(stack, name, hash), default_mode: Some(*mode), ..ConfigMapVolumeSource::default() });
+                volume.config_map = Some(ConfigMapVolumeSource {
+                    name: config::name(stack, name, hash),
+                    default_mode: Some(*mode),
+                    ..ConfigMapVolumeSource::default()
+                });
             }
             Source::ConfigMap { config_map_name, mode, .. } => {
-                volume.config_map = Some(ConfigMapVolumeSource { name: config_map_name.clone(), default_mode: Some(*mode), ..ConfigMapVolumeSource::default() });
+                volume.config_map = Some(ConfigMapVolumeSource {
+                    name: config_map_name.clone(),
+                    default_mode: Some(*mode),
+                    ..ConfigMapVolumeSource::default()
+                });
             }
             Source::Secret { secret_name, mode, .. } => {
-                volume.secret = Some(SecretVolumeSource { secret_name: Some(secret_name.clone()), default_mode: Some(*mode), ..SecretVolumeSource::default() });
+                volume.secret = Some(SecretVolumeSource {
+                    secret_name: Some(secret_name.clone()),
+                    default_mode: Some(*mode),
+                    ..SecretVolumeSource::default()
+                });
             }
             Source::Tmpfs { size } => {
-                volume.empty_dir = Some(EmptyDirVolumeSource { medium: Some("Memory".into()), size_limit: size.map(|s| Quantity(stack::bytes(s))) });
+                volume.empty_dir = Some(EmptyDirVolumeSource {
+                    medium: Some("Memory".into()),
+                    size_limit: size.map(|s| Quantity(stack::bytes(s))),
+                });
             }
         }
         volumes.insert(name, volume);
@@ -234,7 +272,9 @@ fn volume_name(mount: &Mount) -> String {
     match &mount.source {
         Source::Volume { name, .. } => format!("volume-{name}"),
         // Permissions are the volume's: the same files with others are another volume.
-        Source::Config { name, mode, .. } | Source::ConfigMap { config: name, mode, .. } => format!("config-{name}-{mode:o}"),
+        Source::Config { name, mode, .. } | Source::ConfigMap { config: name, mode, .. } => {
+            format!("config-{name}-{mode:o}")
+        }
         Source::Secret { secret, mode, .. } => format!("secret-{secret}-{mode:o}"),
         Source::Tmpfs { .. } => format!("tmpfs-{}", Digest::of(&mount.path.as_str().into()).hex8()),
     }
@@ -246,7 +286,13 @@ fn mount(mount: &Mount) -> VolumeMount {
         Source::Config { key, .. } | Source::ConfigMap { key, .. } | Source::Secret { key, .. } => key.clone(),
         Source::Tmpfs { .. } => None,
     };
-    VolumeMount { name: volume_name(mount), mount_path: mount.path.clone(), read_only: filled(mount.read_only), sub_path, ..VolumeMount::default() }
+    VolumeMount {
+        name: volume_name(mount),
+        mount_path: mount.path.clone(),
+        read_only: filled(mount.read_only),
+        sub_path,
+        ..VolumeMount::default()
+    }
 }
 
 #[cfg(test)]
@@ -255,7 +301,9 @@ mod tests {
 
     #[test]
     fn shell_snippets_reach_the_process_as_written() {
-        for (written, sent) in [("$(date)", "$$(date)"), ("$$", "$$$"), ("a$b", "a$b"), ("$$(X)", "$$$$(X)"), ("100$", "100$")] {
+        for (written, sent) in
+            [("$(date)", "$$(date)"), ("$$", "$$$"), ("a$b", "a$b"), ("$$(X)", "$$$$(X)"), ("100$", "100$")]
+        {
             assert_eq!(literal(written), sent);
         }
     }

@@ -35,7 +35,9 @@ pub(super) fn readiness(health: &Health) -> Probe {
 
 fn handler(probe: &stack::Probe) -> Probe {
     match probe {
-        stack::Probe::Exec(command) => Probe { exec: Some(ExecAction { command: Some(command.clone()) }), ..Probe::default() },
+        stack::Probe::Exec(command) => {
+            Probe { exec: Some(ExecAction { command: Some(command.clone()) }), ..Probe::default() }
+        }
         stack::Probe::Http { port: at, path, scheme } => Probe {
             http_get: Some(HTTPGetAction {
                 port: port(at),
@@ -51,7 +53,9 @@ fn handler(probe: &stack::Probe) -> Probe {
             }),
             ..Probe::default()
         },
-        stack::Probe::Tcp { port: at } => Probe { tcp_socket: Some(TCPSocketAction { port: port(at), host: None }), ..Probe::default() },
+        stack::Probe::Tcp { port: at } => {
+            Probe { tcp_socket: Some(TCPSocketAction { port: port(at), host: None }), ..Probe::default() }
+        }
     }
 }
 
@@ -93,7 +97,10 @@ mod tests {
             };
             let probe = readiness(&health);
             let got = (probe.period_seconds.unwrap(), probe.timeout_seconds.unwrap(), probe.failure_threshold.unwrap());
-            assert_eq!(got, expected, "interval {interval} timeout {timeout} retries {retries} start period {start_period}");
+            assert_eq!(
+                got, expected,
+                "interval {interval} timeout {timeout} retries {retries} start period {start_period}"
+            );
         }
     }
 }

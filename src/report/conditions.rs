@@ -22,10 +22,20 @@ pub(super) enum Verdict {
 
 /// The conditions for a verdict. `Reconciling` and `Stalled` are there only while true, and never both; a transition time moves only with
 /// its status.
-pub(super) fn conditions(verdict: Verdict, reason: &str, message: &str, generation: i64, before: &[Condition], now: Timestamp) -> Vec<Condition> {
+pub(super) fn conditions(
+    verdict: Verdict,
+    reason: &str,
+    message: &str,
+    generation: i64,
+    before: &[Condition],
+    now: Timestamp,
+) -> Vec<Condition> {
     let condition = |r#type: &str, is: bool| {
         let status = if is { "True" } else { "False" };
-        let since = before.iter().find(|c| c.type_ == r#type && c.status == status).map_or(Time(now), |c| c.last_transition_time.clone());
+        let since = before
+            .iter()
+            .find(|c| c.type_ == r#type && c.status == status)
+            .map_or(Time(now), |c| c.last_transition_time.clone());
         Condition {
             type_: r#type.into(),
             status: status.into(),

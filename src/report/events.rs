@@ -40,8 +40,15 @@ pub(super) fn between(before: &AppStackStatus, now: &AppStackStatus) -> Vec<Even
         let message = service.message.as_deref().unwrap_or_default();
         let image = service.image.as_deref().unwrap_or_default();
         match service.state {
-            ServiceState::Ready if entered => events.push(Event::of(name, "RolloutComplete", false, &format!("{} pods of {image} are ready", service.ready.unwrap_or(0)))),
-            ServiceState::Progressing if entered => events.push(Event::of(name, "RolloutStarted", false, &format!("rolling out {image}"))),
+            ServiceState::Ready if entered => events.push(Event::of(
+                name,
+                "RolloutComplete",
+                false,
+                &format!("{} pods of {image} are ready", service.ready.unwrap_or(0)),
+            )),
+            ServiceState::Progressing if entered => {
+                events.push(Event::of(name, "RolloutStarted", false, &format!("rolling out {image}")))
+            }
             ServiceState::Failed => {
                 let reason = match service.reason.as_deref() {
                     Some(own @ ("NameConflict" | "DependencyFailed" | "VolumeResizeRefused" | "Refused")) => own,
@@ -49,11 +56,15 @@ pub(super) fn between(before: &AppStackStatus, now: &AppStackStatus) -> Vec<Even
                 };
                 events.push(Event::of(name, reason, true, message));
             }
-            ServiceState::Degraded if entered => events.push(Event::of(name, "Degraded", true, &format!("not all pods are ready {message}"))),
+            ServiceState::Degraded if entered => {
+                events.push(Event::of(name, "Degraded", true, &format!("not all pods are ready {message}")))
+            }
             _ => {}
         }
     }
-    let ready = |status: &AppStackStatus| status.conditions.iter().find(|c| c.type_ == "Ready").map(|c| (c.reason.clone(), c.message.clone()));
+    let ready = |status: &AppStackStatus| {
+        status.conditions.iter().find(|c| c.type_ == "Ready").map(|c| (c.reason.clone(), c.message.clone()))
+    };
     let (was, is) = (ready(before), ready(now));
     if was != is
         && let Some((reason, message)) = is
@@ -61,7 +72,9 @@ pub(super) fn between(before: &AppStackStatus, now: &AppStackStatus) -> Vec<Even
         match reason.as_str() {
             "SpecInvalid" | "DependencyCycle" | "Undecodable" => events.push(Event::new(&reason, true, &message)),
             "Suspended" => events.push(Event::new("Suspended", false, &message)),
-            _ if was.is_some_and(|(reason, _)| reason == "Suspended") => events.push(Event::new("Resumed", false, "the stack is looked after again")),
+            _ if was.is_some_and(|(reason, _)| reason == "Suspended") => {
+                events.push(Event::new("Resumed", false, "the stack is looked after again"))
+            }
             _ => {}
         }
     }
@@ -76,9 +89,20 @@ pub(super) fn taken_up(of: &Subject<'_>, before: &AppStackStatus) -> Vec<Event> 
     let written = |name: &str| of.plan.writes.iter().any(|w| w.id.kind == Kind::Claim && w.id.name == name);
     of.wanted
         .iter()
-        .filter(|(id, _)| id.kind == Kind::Claim && of.children.get(id).is_some_and(|claim| claim.facts.phase == "Bound") && !written(&id.name))
+        .filter(|(id, _)| {
+            id.kind == Kind::Claim
+                && of.children.get(id).is_some_and(|claim| claim.facts.phase == "Bound")
+                && !written(&id.name)
+        })
         .filter_map(|(id, wanted)| match &wanted.part {
-            Part::Volume(volume) => Some(Event::new("VolumeTakenUp", false, &format!("volume '{volume}' is the claim '{}' of an earlier stack of this name, with its data", id.name))),
+            Part::Volume(volume) => Some(Event::new(
+                "VolumeTakenUp",
+                false,
+                &format!(
+                    "volume '{volume}' is the claim '{}' of an earlier stack of this name, with its data",
+                    id.name
+                ),
+            )),
             _ => None,
         })
         .collect()

@@ -12,16 +12,28 @@ use crate::rollout::{RefusalKind, Step, Wait};
 use crate::stack::{Scale, Service};
 
 /// What is to be said of a service, with the time at which it entered its state carried over from `before`.
-pub(super) fn service(of: &Subject<'_>, service: &Service, before: Option<&ServiceStatus>, now: Timestamp) -> ServiceStatus {
-    let id = of.wanted.iter().find(|(id, w)| id.kind.starts_pods() && w.part == Part::Service(service.name.clone())).map(|(id, _)| id);
-    let live = id.and_then(|id| of.children.get(id)).filter(|child| child.label(labels::SERVICE) == service.name && child.label(labels::STACK) == of.stack.name);
+pub(super) fn service(
+    of: &Subject<'_>,
+    service: &Service,
+    before: Option<&ServiceStatus>,
+    now: Timestamp,
+) -> ServiceStatus {
+    let id = of
+        .wanted
+        .iter()
+        .find(|(id, w)| id.kind.starts_pods() && w.part == Part::Service(service.name.clone()))
+        .map(|(id, _)| id);
+    let live = id
+        .and_then(|id| of.children.get(id))
+        .filter(|child| child.label(labels::SERVICE) == service.name && child.label(labels::STACK) == of.stack.name);
     let facts = live.map(|child| child.facts.clone()).unwrap_or_default();
     let (state, reason, message) = standing(of, service, live.map(AsRef::as_ref));
     let waiting_on = match of.plan.steps.get(&service.name) {
         Some(Step::Hold(waits)) if !waits.is_empty() => Some(waits.iter().map(describe).collect::<Vec<_>>().join(", ")),
         _ => None,
     };
-    let since = before.filter(|before| before.state == state).and_then(|before| before.since.clone()).unwrap_or(Time(now));
+    let since =
+        before.filter(|before| before.state == state).and_then(|before| before.since.clone()).unwrap_or(Time(now));
     ServiceStatus {
         state,
         kind: id.map(|id| id.kind.to_string()),
@@ -30,7 +42,11 @@ pub(super) fn service(of: &Subject<'_>, service: &Service, before: Option<&Servi
             Scale::Auto(auto) => auto.min,
         })),
         ready: Some(facts.ready_replicas),
-        updated: Some(if of.plan.progress.get(&service.name) == Some(&Progress::NotYet) { 0 } else { facts.updated_replicas }),
+        updated: Some(if of.plan.progress.get(&service.name) == Some(&Progress::NotYet) {
+            0
+        } else {
+            facts.updated_replicas
+        }),
         waiting_on: waiting_on.map(|text| bounded(&text)),
         reason,
         message: message.map(|text| bounded(&text)),
@@ -46,16 +62,25 @@ pub(super) fn describe(wait: &Wait) -> String {
     format!("{} ({:?}): {}", wait.on, wait.condition, wait.why)
 }
 
-fn standing(of: &Subject<'_>, service: &Service, live: Option<&Child>) -> (ServiceState, Option<String>, Option<String>) {
+fn standing(
+    of: &Subject<'_>,
+    service: &Service,
+    live: Option<&Child>,
+) -> (ServiceState, Option<String>, Option<String>) {
     let progress = of.plan.progress.get(&service.name).copied().unwrap_or(Progress::NotYet);
     let said = |state, reason: &str, message: String| (state, Some(reason.to_owned()), Some(message));
     match of.plan.steps.get(&service.name) {
-        Some(Step::Failed(cause)) if cause.path.is_empty() => return said(ServiceState::Failed, &cause.reason, cause.message.clone()),
+        Some(Step::Failed(cause)) if cause.path.is_empty() => {
+            return said(ServiceState::Failed, &cause.reason, cause.message.clone());
+        }
         Some(Step::Failed(cause)) => {
-            let message = format!("waits for {}: {}: {}", cause.path.join(", which waits for "), cause.reason, cause.message);
+            let message =
+                format!("waits for {}: {}: {}", cause.path.join(", which waits for "), cause.reason, cause.message);
             return said(ServiceState::Failed, "DependencyFailed", message);
         }
-        Some(Step::Hold(waits)) if waits.is_empty() => return said(ServiceState::Waiting, "BeingDeleted", "its previous workload is being deleted".into()),
+        Some(Step::Hold(waits)) if waits.is_empty() => {
+            return said(ServiceState::Waiting, "BeingDeleted", "its previous workload is being deleted".into());
+        }
         Some(Step::Hold(waits)) => {
             let message = format!("waits for {}", waits.iter().map(describe).collect::<Vec<_>>().join(", "));
             return said(ServiceState::Waiting, "DependencyNotReady", message);
@@ -64,7 +89,11 @@ fn standing(of: &Subject<'_>, service: &Service, live: Option<&Child>) -> (Servi
     }
     // A part of it that is refused, while its pods run on what is there.
     if let Some((id, refusal)) = of.plan.refusals.iter().find(|(id, _)| concerns(of, service, id)) {
-        let reason = if id.kind == Kind::Claim && refusal.kind == RefusalKind::Refused { "VolumeResizeRefused" } else { refusal.kind.reason() };
+        let reason = if id.kind == Kind::Claim && refusal.kind == RefusalKind::Refused {
+            "VolumeResizeRefused"
+        } else {
+            refusal.kind.reason()
+        };
         return said(ServiceState::Failed, reason, refusal.message.clone());
     }
     let Some(live) = live else { return (ServiceState::Pending, None, None) };
@@ -73,7 +102,10 @@ fn standing(of: &Subject<'_>, service: &Service, live: Option<&Child>) -> (Servi
         Progress::Complete if live.facts.spec_replicas == Some(0) => ServiceState::Stopped,
         Progress::Complete => return (ServiceState::Ready, None, None),
         Progress::Overdue => {
-            let why = trouble.map_or_else(|| "no progress until its deadline".to_owned(), |(reason, message)| format!("{reason}: {message}"));
+            let why = trouble.map_or_else(
+                || "no progress until its deadline".to_owned(),
+                |(reason, message)| format!("{reason}: {message}"),
+            );
             return said(ServiceState::Failed, "ProgressDeadlineExceeded", why);
         }
         Progress::Finished => ServiceState::Degraded,
@@ -89,8 +121,12 @@ fn concerns(of: &Subject<'_>, service: &Service, id: &ChildId) -> bool {
     match of.wanted.get(id).map(|wanted| &wanted.part) {
         Some(Part::Service(name)) => *name == service.name,
         Some(Part::Network(network)) => service.networks.contains(network),
-        Some(Part::Volume(volume)) => service.mounts.iter().any(|m| matches!(&m.source, Source::Volume { name, .. } if name == volume)),
-        Some(Part::Config(config)) => service.mounts.iter().any(|m| matches!(&m.source, Source::Config { name, .. } if name == config)),
+        Some(Part::Volume(volume)) => {
+            service.mounts.iter().any(|m| matches!(&m.source, Source::Volume { name, .. } if name == volume))
+        }
+        Some(Part::Config(config)) => {
+            service.mounts.iter().any(|m| matches!(&m.source, Source::Config { name, .. } if name == config))
+        }
         Some(Part::Stack) => true,
         None => false,
     }
@@ -107,7 +143,12 @@ fn trouble(of: &Subject<'_>, service: &Service, live: &Child) -> Option<(String,
         .collect();
     pods.sort_by_key(|pod| pod.annotation(labels::REVISION) != Some(service.revision.as_str()));
     let of_pods = pods.iter().find_map(|pod| pod.facts.pod.trouble.clone());
-    let refused = || live.facts.condition("ReplicaFailure").filter(|c| c.status == "True").map(|c| (c.reason.clone(), c.message.clone()));
+    let refused = || {
+        live.facts
+            .condition("ReplicaFailure")
+            .filter(|c| c.status == "True")
+            .map(|c| (c.reason.clone(), c.message.clone()))
+    };
     of_pods.or_else(refused)
 }
 

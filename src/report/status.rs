@@ -48,7 +48,10 @@ pub fn report(of: &Subject<'_>, generation: i64, before: &AppStackStatus, now: T
         .map(|(name, service)| (name.clone(), services::service(of, service, before.services.get(name), now)))
         .collect();
     let (verdict, reason, message) = verdict(of, &services);
-    let done = services.values().filter(|s| matches!(s.state, ServiceState::Ready | ServiceState::Completed | ServiceState::Stopped)).count();
+    let done = services
+        .values()
+        .filter(|s| matches!(s.state, ServiceState::Ready | ServiceState::Completed | ServiceState::Stopped))
+        .count();
     let status = AppStackStatus {
         observed_generation: Some(generation),
         conditions: conditions(verdict, reason, &message, generation, &before.conditions, now),
@@ -70,7 +73,9 @@ pub fn invalid(problems: &Problems, generation: i64, before: &AppStackStatus, no
 
 /// On a stack that this version of the operator cannot read.
 pub fn undecodable(error: &str, generation: i64, before: &AppStackStatus, now: Timestamp) -> Report {
-    let message = format!("this operator cannot read the stack: {error}. Is its version older than the CustomResourceDefinition?");
+    let message = format!(
+        "this operator cannot read the stack: {error}. Is its version older than the CustomResourceDefinition?"
+    );
     resting(Verdict::Stalled, "Undecodable", &message, generation, before, now)
 }
 
@@ -80,7 +85,14 @@ pub fn suspended(generation: i64, before: &AppStackStatus, now: Timestamp) -> Re
 }
 
 /// What was known of the services stays: they are not touched.
-fn resting(verdict: Verdict, reason: &str, message: &str, generation: i64, before: &AppStackStatus, now: Timestamp) -> Report {
+fn resting(
+    verdict: Verdict,
+    reason: &str,
+    message: &str,
+    generation: i64,
+    before: &AppStackStatus,
+    now: Timestamp,
+) -> Report {
     let status = AppStackStatus {
         observed_generation: Some(generation),
         conditions: conditions(verdict, reason, message, generation, &before.conditions, now),
@@ -91,7 +103,9 @@ fn resting(verdict: Verdict, reason: &str, message: &str, generation: i64, befor
 }
 
 fn verdict(of: &Subject<'_>, services: &BTreeMap<String, ServiceStatus>) -> (Verdict, &'static str, String) {
-    let in_state = |states: &[ServiceState]| -> Vec<&str> { services.iter().filter(|(_, s)| states.contains(&s.state)).map(|(name, _)| name.as_str()).collect() };
+    let in_state = |states: &[ServiceState]| -> Vec<&str> {
+        services.iter().filter(|(_, s)| states.contains(&s.state)).map(|(name, _)| name.as_str()).collect()
+    };
     let failed = in_state(&[ServiceState::Failed]);
     let moving = in_state(&[ServiceState::Progressing, ServiceState::Pending]);
     let waiting = in_state(&[ServiceState::Waiting]);
@@ -103,7 +117,14 @@ fn verdict(of: &Subject<'_>, services: &BTreeMap<String, ServiceStatus>) -> (Ver
         [Some(name.to_owned()), reason, message].into_iter().flatten().collect::<Vec<_>>().join(": ")
     };
     if !failed.is_empty() {
-        let message = failed.iter().copied().filter(|n| own(n)).chain(failed.iter().copied().filter(|n| !own(n))).map(explain).collect::<Vec<_>>().join("; ");
+        let message = failed
+            .iter()
+            .copied()
+            .filter(|n| own(n))
+            .chain(failed.iter().copied().filter(|n| !own(n)))
+            .map(explain)
+            .collect::<Vec<_>>()
+            .join("; ");
         // Only when nothing moves any more: whoever waits for the stack gives up on Stalled.
         let verdict = if moving.is_empty() { Verdict::Stalled } else { Verdict::Reconciling };
         return (verdict, "ServicesFailed", message);
@@ -136,8 +157,11 @@ fn waiting_on(of: &Subject<'_>, services: &BTreeMap<String, ServiceStatus>) -> O
         let more = if held.len() > 1 { format!(" (+{} more)", held.len() - 1) } else { String::new() };
         return waits.first().map(|wait| format!("{name} waits for {}{more}", services::describe(wait)));
     }
-    let ill = |states: &[ServiceState]| of.stack.order.iter().find(|name| services.get(*name).is_some_and(|s| states.contains(&s.state)));
-    let name = ill(&[ServiceState::Failed]).or_else(|| ill(&[ServiceState::Progressing, ServiceState::Degraded, ServiceState::Pending]))?;
+    let ill = |states: &[ServiceState]| {
+        of.stack.order.iter().find(|name| services.get(*name).is_some_and(|s| states.contains(&s.state)))
+    };
+    let name = ill(&[ServiceState::Failed])
+        .or_else(|| ill(&[ServiceState::Progressing, ServiceState::Degraded, ServiceState::Pending]))?;
     let status = services.get(name)?;
     let counts = format!("{}/{} ready", status.ready.unwrap_or(0), status.desired.unwrap_or(0));
     Some(match (&status.reason, &status.message) {

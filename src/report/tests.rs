@@ -48,12 +48,17 @@ impl Scene {
     fn pod(&mut self, service: &str, status: serde_json::Value) {
         let pod = json!({"metadata": {"name": "p", "labels": {labels::STACK: "s", labels::SERVICE: service}, "annotations": {labels::REVISION: self.stack.services[service].revision}},
             "spec": {"containers": []}, "status": status});
-        self.children.insert(ChildId { kind: Kind::Pod, name: "p".into() }, Arc::new(serde_json::from_value(pod).unwrap()));
+        self.children
+            .insert(ChildId { kind: Kind::Pod, name: "p".into() }, Arc::new(serde_json::from_value(pod).unwrap()));
     }
 
     fn report(&self, before: &AppStackStatus, second: i64) -> Report {
         let (refused, settled, ungated) = (BTreeMap::new(), BTreeMap::new(), [].into());
-        let plan = plan(&self.stack, &self.wanted, &Seen { children: &self.children, refused: &refused, settled: &settled, ungated: &ungated });
+        let plan = plan(
+            &self.stack,
+            &self.wanted,
+            &Seen { children: &self.children, refused: &refused, settled: &settled, ungated: &ungated },
+        );
         let subject = Subject { stack: &self.stack, wanted: &self.wanted, children: &self.children, plan: &plan };
         report(&subject, 4, before, at(second))
     }
@@ -104,14 +109,21 @@ fn times_move_only_with_what_they_are_of_and_nothing_is_said_twice() {
     scene.workload("db", up());
     scene.workload("web", json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1}));
     let first = scene.report(&AppStackStatus::default(), 0);
-    assert_eq!(scene.report(&first.status, 5), Report { status: first.status.clone(), events: vec![] }, "the same again");
+    assert_eq!(
+        scene.report(&first.status, 5),
+        Report { status: first.status.clone(), events: vec![] },
+        "the same again"
+    );
     scene.workload("web", up());
     let second = scene.report(&first.status, 9);
     assert_eq!(kinds(&second.status), [("Ready", "True", "AllServicesReady")]);
     assert_eq!(second.status.services["db"].since, first.status.services["db"].since);
     assert_eq!(second.status.services["web"].since.as_ref().unwrap().0, at(9));
     assert_eq!(second.status.waiting_on, None);
-    assert_eq!(second.events.iter().map(|e| (e.reason.as_str(), e.service.as_deref())).collect::<Vec<_>>(), [("RolloutComplete", Some("web"))]);
+    assert_eq!(
+        second.events.iter().map(|e| (e.reason.as_str(), e.service.as_deref())).collect::<Vec<_>>(),
+        [("RolloutComplete", Some("web"))]
+    );
 }
 
 #[test]

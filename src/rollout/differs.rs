@@ -18,7 +18,13 @@ pub(super) enum Difference {
 
 /// Compares digests. A pair of (sent, read back) that one write has already failed to bring together is left alone: a foreign hand is inside an
 /// empty map of ours, or a webhook changes what we send.
-pub(super) fn difference(id: &ChildId, wanted: &Wanted, live: &Child, revision: Option<&str>, seen: &Seen<'_>) -> Difference {
+pub(super) fn difference(
+    id: &ChildId,
+    wanted: &Wanted,
+    live: &Child,
+    revision: Option<&str>,
+    seen: &Seen<'_>,
+) -> Difference {
     if live.digest == Some(wanted.digest) {
         return Difference::None;
     }

@@ -23,7 +23,9 @@ pub enum Progress {
 /// old pod is left. `Finished` rests on the Deployment controller's own memory, the reason of its `Progressing` condition, which stays when a
 /// node goes away later; a roll back to an earlier ReplicaSet leaves that reason in place for a moment, which the counts tell apart.
 pub fn progress(workload: Option<&Child>, revision: &str) -> Progress {
-    let Some(child) = workload.filter(|child| child.annotation(labels::REVISION) == Some(revision) && !child.is_going()) else {
+    let Some(child) =
+        workload.filter(|child| child.annotation(labels::REVISION) == Some(revision) && !child.is_going())
+    else {
         return Progress::NotYet;
     };
     let facts = &child.facts;

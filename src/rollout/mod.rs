@@ -12,5 +12,5 @@ mod replicas;
 #[cfg(test)]
 mod tests;
 
-pub use replicas::first_count;
 pub use plan::{Body, Cause, Delete, Guard, Plan, Refusal, RefusalKind, Seen, Step, Wait, Write, plan};
+pub use replicas::first_count;

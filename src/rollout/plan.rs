@@ -201,7 +201,9 @@ impl Planner<'_> {
     /// Notes down a foreign object in our place, or a refusal that is not due again. True if there is one.
     fn note_refusal(&mut self, id: &ChildId, wanted: &Wanted) -> bool {
         let refusal = if self.seen.children.contains_key(id) && self.ours(id, wanted).is_none() {
-            let message = format!("{id} exists and does not belong to this stack; it is left alone. Rename the service, or delete that object");
+            let message = format!(
+                "{id} exists and does not belong to this stack; it is left alone. Rename the service, or delete that object"
+            );
             Some(Refusal { kind: RefusalKind::NameConflict, message, wanted: wanted.digest })
         } else {
             self.seen.refused.get(id).filter(|refusal| refusal.wanted == wanted.digest).cloned()
@@ -212,12 +214,17 @@ impl Planner<'_> {
     }
 
     fn service(&mut self, service: &Service) {
-        let Some((id, wanted)) = self.wanted.iter().find(|(id, w)| id.kind.starts_pods() && w.part == Part::Service(service.name.clone())) else { return };
+        let Some((id, wanted)) =
+            self.wanted.iter().find(|(id, w)| id.kind.starts_pods() && w.part == Part::Service(service.name.clone()))
+        else {
+            return;
+        };
         let refused = self.note_refusal(id, wanted);
         let live = self.ours(id, wanted).cloned();
         let progress = health::progress(live.as_deref(), &service.revision);
         let autoscaler = ChildId { kind: Kind::Autoscaler, name: id.name.clone() };
-        let has_autoscaler = self.seen.children.get(&autoscaler).is_some_and(|child| child.label(labels::SERVICE) == service.name);
+        let has_autoscaler =
+            self.seen.children.get(&autoscaler).is_some_and(|child| child.label(labels::SERVICE) == service.name);
         let replicas = replicas::decide(&service.scale, live.as_deref(), has_autoscaler);
         let needed = self.needed_by(service);
 
@@ -225,16 +232,27 @@ impl Planner<'_> {
         let missing = |id: &&ChildId| self.wanted.get(*id).is_some_and(|w| self.ours(id, w).is_none());
         let refusal = needed.iter().filter(missing).chain([id]).find_map(|id| self.out.refusals.get(id));
         let step = if let Some(refusal) = refusal {
-            Step::Failed(Cause { path: Vec::new(), reason: refusal.kind.reason().into(), message: refusal.message.clone() })
+            Step::Failed(Cause {
+                path: Vec::new(),
+                reason: refusal.kind.reason().into(),
+                message: refusal.message.clone(),
+            })
         } else {
             self.step(id, wanted, service, live.as_deref(), &replicas)
         };
         match (&step, &live) {
             (Step::Apply, _) => self.write_workload(id, live.as_deref(), &replicas, needed),
             // The template is not at hand: it is held, or rendered otherwise than the one that is there.
-            (Step::Hold(_) | Step::Failed(_) | Step::Done, Some(live)) if replicas.change && !replicas.from_zero && !refused && !live.is_going() => {
+            (Step::Hold(_) | Step::Failed(_) | Step::Done, Some(live))
+                if replicas.change && !replicas.from_zero && !refused && !live.is_going() =>
+            {
                 if let Some(count) = replicas.state {
-                    self.out.writes.push(Write { id: id.clone(), body: Body::Scale { count }, after: Vec::new(), instead_of: None });
+                    self.out.writes.push(Write {
+                        id: id.clone(),
+                        body: Body::Scale { count },
+                        after: Vec::new(),
+                        instead_of: None,
+                    });
                 }
             }
             _ => {}
@@ -246,7 +264,9 @@ impl Planner<'_> {
             progress,
             started: health::has_started(pods(), &service.revision),
             available: (facts.map_or(0, |f| f.available_replicas), facts.and_then(|f| f.spec_replicas).unwrap_or(1)),
-            trouble: pods().find_map(|pod| pod.facts.pod.trouble.clone()).map(|(reason, message)| one_line(&reason, &message)),
+            trouble: pods()
+                .find_map(|pod| pod.facts.pod.trouble.clone())
+                .map(|(reason, message)| one_line(&reason, &message)),
             settled_behind: gate::settled_behind(service, &self.standings),
             step: step.clone(),
         };
@@ -255,12 +275,20 @@ impl Planner<'_> {
         self.standings.insert(service.name.clone(), standing);
     }
 
-    fn step(&self, id: &ChildId, wanted: &Wanted, service: &Service, live: Option<&Child>, replicas: &Replicas) -> Step {
+    fn step(
+        &self,
+        id: &ChildId,
+        wanted: &Wanted,
+        service: &Service,
+        live: Option<&Child>,
+        replicas: &Replicas,
+    ) -> Step {
         if live.is_some_and(Child::is_going) {
             return Step::Hold(Vec::new());
         }
         let same = live.is_some_and(|child| child.annotation(labels::REVISION) == Some(service.revision.as_str()));
-        let difference = live.map_or(Difference::Real, |live| difference(id, wanted, live, Some(&service.revision), self.seen));
+        let difference =
+            live.map_or(Difference::Real, |live| difference(id, wanted, live, Some(&service.revision), self.seen));
         if same && !replicas.from_zero {
             return match difference {
                 Difference::Real => Step::Apply,
@@ -278,7 +306,9 @@ impl Planner<'_> {
 
     fn write_workload(&mut self, id: &ChildId, live: Option<&Child>, replicas: &Replicas, after: Vec<ChildId>) {
         let guard = match live {
-            Some(live) if replicas.pin => Guard::Version(uid(live), live.meta.resource_version.clone().unwrap_or_default()),
+            Some(live) if replicas.pin => {
+                Guard::Version(uid(live), live.meta.resource_version.clone().unwrap_or_default())
+            }
             Some(live) => Guard::Uid(uid(live)),
             None => Guard::Absent,
         };
@@ -300,7 +330,9 @@ impl Planner<'_> {
             Some(live) => {
                 let held = match &wanted.part {
                     Part::Service(name) => self.is_held(name),
-                    Part::Network(network) => self.stack.services.values().any(|s| s.networks.contains(network) && self.is_held(&s.name)),
+                    Part::Network(network) => {
+                        self.stack.services.values().any(|s| s.networks.contains(network) && self.is_held(&s.name))
+                    }
                     Part::Stack | Part::Volume(_) | Part::Config(_) => false,
                 };
                 if held || difference(id, wanted, &live, None, self.seen) == Difference::None {
@@ -321,7 +353,12 @@ impl Planner<'_> {
         {
             return;
         }
-        self.out.writes.push(Write { id: id.clone(), body: Body::Object { guard, replicas: None, keep: None }, after, instead_of });
+        self.out.writes.push(Write {
+            id: id.clone(),
+            body: Body::Object { guard, replicas: None, keep: None },
+            after,
+            instead_of,
+        });
     }
 
     /// An autoscaler follows its workload: made first, it would find nothing to scale.
@@ -331,7 +368,8 @@ impl Planner<'_> {
     }
 
     fn has_workload(&self, service: &str) -> bool {
-        let of_service = |id: &ChildId| self.wanted.get(id).is_some_and(|w| w.part == Part::Service(service.to_owned()));
+        let of_service =
+            |id: &ChildId| self.wanted.get(id).is_some_and(|w| w.part == Part::Service(service.to_owned()));
         self.out.writes.iter().any(|w| w.id.kind.starts_pods() && of_service(&w.id))
             || self.seen.children.keys().any(|id| id.kind.starts_pods() && of_service(id))
     }
@@ -349,11 +387,20 @@ impl Planner<'_> {
             Part::Volume(name) | Part::Config(name) => mounts(service, name, id.kind),
             Part::Service(name) => *name == service.name && matches!(id.kind, Kind::Service | Kind::NetworkPolicy),
         };
-        self.wanted.iter().filter(|(id, w)| !id.kind.starts_pods() && is_needed(id, &w.part)).map(|(id, _)| id.clone()).collect()
+        self.wanted
+            .iter()
+            .filter(|(id, w)| !id.kind.starts_pods() && is_needed(id, &w.part))
+            .map(|(id, _)| id.clone())
+            .collect()
     }
 
     fn pods(&self, service: &str) -> impl Iterator<Item = &Child> {
-        self.seen.children.iter().filter(|(id, _)| id.kind == Kind::Pod).map(|(_, pod)| pod.as_ref()).filter(move |pod| pod.label(labels::SERVICE) == service)
+        self.seen
+            .children
+            .iter()
+            .filter(|(id, _)| id.kind == Kind::Pod)
+            .map(|(_, pod)| pod.as_ref())
+            .filter(move |pod| pod.label(labels::SERVICE) == service)
     }
 
     fn finish(mut self) -> Plan {
@@ -379,7 +426,10 @@ fn mounts(service: &Service, name: &str, kind: Kind) -> bool {
 fn cannot_become(kind: Kind, live: &Child, wanted: &Wanted) -> bool {
     match kind {
         Kind::Service => live.facts.headless != (wanted.object["spec"]["clusterIP"] == "None"),
-        Kind::Claim => live.facts.phase == "Pending" && wanted.object["spec"]["resources"]["requests"]["storage"] != live.facts.storage.as_str(),
+        Kind::Claim => {
+            live.facts.phase == "Pending"
+                && wanted.object["spec"]["resources"]["requests"]["storage"] != live.facts.storage.as_str()
+        }
         Kind::NetworkPolicy | Kind::ConfigMap | Kind::Deployment | Kind::Autoscaler | Kind::Pod => false,
     }
 }

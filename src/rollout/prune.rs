@@ -14,11 +14,19 @@ use crate::stack::{Scale, Stack};
 ///   revision may still need it.
 ///
 /// Claims never go: retained ones are a person's to delete, others go with the stack.
-pub(super) fn prune(stack: &Stack, wanted: &Children, seen: &Seen<'_>, step: impl Fn(&str) -> Option<Step>, quiet: bool) -> Vec<Delete> {
+pub(super) fn prune(
+    stack: &Stack,
+    wanted: &Children,
+    seen: &Seen<'_>,
+    step: impl Fn(&str) -> Option<Step>,
+    quiet: bool,
+) -> Vec<Delete> {
     let mounted: BTreeSet<&String> = seen.children.values().flat_map(|child| &child.facts.config_maps).collect();
     seen.children
         .iter()
-        .filter(|(id, child)| !wanted.contains_key(id) && id.kind.is_written() && !child.is_going() && is_ours(stack, id, child))
+        .filter(|(id, child)| {
+            !wanted.contains_key(id) && id.kind.is_written() && !child.is_going() && is_ours(stack, id, child)
+        })
         .filter(|(id, child)| {
             let service = child.label(labels::SERVICE);
             let past_gate = step(service).map(|step| !matches!(step, Step::Hold(_) | Step::Failed(_)));
@@ -48,5 +56,6 @@ fn is_ours(stack: &Stack, id: &ChildId, child: &Child) -> bool {
         Kind::NetworkPolicy => labels::POLICY,
         Kind::Service | Kind::Deployment | Kind::Autoscaler | Kind::Pod => labels::SERVICE,
     };
-    child.is_of(&stack.name, &stack.uid, &[(labels::STACK, &stack.name), (key, child.label(key))]) && !child.label(key).is_empty()
+    child.is_of(&stack.name, &stack.uid, &[(labels::STACK, &stack.name), (key, child.label(key))])
+        && !child.label(key).is_empty()
 }

@@ -41,8 +41,17 @@ pub(super) fn decide(scale: &Scale, live: Option<&Child>, autoscaler_is_live: bo
     let now = live.facts.spec_replicas.unwrap_or(1);
     let owner = live.facts.replicas_owner;
     let noted = live.annotation(labels::KEPT_REPLICAS);
-    let stated = |count: i32| Replicas { state: Some(count), change: count != now, from_zero: now == 0 && count > 0, ..Replicas::default() };
-    let as_it_is = || Replicas { state: (owner == ReplicasOwner::Ours).then_some(now), pin: owner == ReplicasOwner::Ours, ..Replicas::default() };
+    let stated = |count: i32| Replicas {
+        state: Some(count),
+        change: count != now,
+        from_zero: now == 0 && count > 0,
+        ..Replicas::default()
+    };
+    let as_it_is = || Replicas {
+        state: (owner == ReplicasOwner::Ours).then_some(now),
+        pin: owner == ReplicasOwner::Ours,
+        ..Replicas::default()
+    };
     match scale {
         Scale::Auto(_) if now == 0 => stated(first),
         Scale::Auto(_) => as_it_is(),

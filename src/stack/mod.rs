@@ -13,8 +13,8 @@ mod pod_security;
 mod ports;
 
 pub use check::check;
-pub use mounts::bytes;
 pub use model::{
     Autoscale, Config, EnvVar, Health, Mount, Need, Network, Port, PortRef, Probe, Problem, Problems, Published,
     Resources, Scale, Service, Source, Stack, Value, Volume,
 };
+pub use mounts::bytes;

@@ -95,7 +95,11 @@ fn config(
 
 /// Bytes as the API server writes them back: in binary units where one divides them, else in decimal ones.
 pub fn bytes(bytes: i128) -> String {
-    if bytes != 0 && bytes % 1024 == 0 { shortest(bytes, 1024, &["", "Ki", "Mi", "Gi", "Ti", "Pi"]) } else { shortest(bytes, 1000, &["", "k", "M", "G", "T", "P"]) }
+    if bytes != 0 && bytes % 1024 == 0 {
+        shortest(bytes, 1024, &["", "Ki", "Mi", "Gi", "Ti", "Pi"])
+    } else {
+        shortest(bytes, 1000, &["", "k", "M", "G", "T", "P"])
+    }
 }
 
 /// Cores as the API server writes them back.

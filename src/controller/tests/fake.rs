@@ -16,11 +16,11 @@ use serde_json::{Map, Value, json};
 use crate::api::PodSecurity;
 use crate::child::{Child, Kind};
 use crate::controller::lease::Leadership;
+use crate::controller::queue::Outcome;
 use crate::controller::reconcile::{Context, reconcile};
 use crate::controller::run::Options;
 use crate::controller::store::{StackKey, Store};
 use crate::controller::writer::Writer;
-use crate::controller::queue::Outcome;
 use crate::render::Settings;
 
 /// A request as it came in.
@@ -90,7 +90,8 @@ impl Fake {
     pub(super) fn write(&self, generation: i64, spec: &Value) {
         let mut state = self.state.lock().unwrap();
         state.version += 1;
-        let status = state.objects.get("appstacks/s").map_or(json!({"observedGeneration": -1}), |stack| stack["status"].clone());
+        let status =
+            state.objects.get("appstacks/s").map_or(json!({"observedGeneration": -1}), |stack| stack["status"].clone());
         let stack = json!({"apiVersion": "appstack.dev/v1alpha1", "kind": "AppStack", "spec": spec, "status": status,
             "metadata": {"name": "s", "namespace": "n", "uid": "uid-1", "generation": generation, "resourceVersion": state.version.to_string()}});
         state.objects.insert("appstacks/s".into(), stack.clone());
@@ -106,7 +107,8 @@ impl Fake {
     pub(super) async fn pass(&self) -> (Vec<Sent>, Outcome) {
         self.state.lock().unwrap().sent.clear();
         let outcome = reconcile(&self.context, &self.key).await;
-        let sent = self.state.lock().unwrap().sent.iter().filter(|sent| !sent.path.starts_with("events")).cloned().collect();
+        let sent =
+            self.state.lock().unwrap().sent.iter().filter(|sent| !sent.path.starts_with("events")).cloned().collect();
         (sent, outcome)
     }
 
@@ -128,7 +130,13 @@ impl Fake {
     }
 
     pub(super) fn condition(&self, r#type: &str) -> Value {
-        self.status()["conditions"].as_array().unwrap().iter().find(|c| c["type"] == r#type).cloned().unwrap_or_default()
+        self.status()["conditions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|c| c["type"] == r#type)
+            .cloned()
+            .unwrap_or_default()
     }
 }
 
@@ -146,10 +154,12 @@ async fn answer(state: &Mutex<State>, request: Request<Body>) -> Response<Body> 
         let mut state = state.lock().unwrap();
         state.sent.push(Sent { verb: verb.clone(), path: path.clone(), body: body.clone() });
         let call = format!("{verb} {path}");
-        let fault = state.faults.iter_mut().find(|(at, left, ..)| *left > 0 && call.contains(at)).map(|(_, left, code, message)| {
-            *left -= 1;
-            (*code, *message)
-        });
+        let fault = state.faults.iter_mut().find(|(at, left, ..)| *left > 0 && call.contains(at)).map(
+            |(_, left, code, message)| {
+                *left -= 1;
+                (*code, *message)
+            },
+        );
         match fault {
             Some((code, message)) => (code, refusal(code, message)),
             None => state.take(&verb, &path, body),
@@ -214,6 +224,8 @@ impl State {
 /// `fieldsV1` of an applied object; every list counts as atomic.
 fn fields(value: &Value) -> Value {
     let Value::Object(map) = value else { return json!({}) };
-    let kept = map.iter().filter(|(key, _)| !matches!(key.as_str(), "apiVersion" | "kind" | "resourceVersion" | "uid" | "name" | "namespace"));
+    let kept = map.iter().filter(|(key, _)| {
+        !matches!(key.as_str(), "apiVersion" | "kind" | "resourceVersion" | "uid" | "name" | "namespace")
+    });
     Value::Object(kept.map(|(key, value)| (format!("f:{key}"), fields(value))).collect::<Map<_, _>>())
 }

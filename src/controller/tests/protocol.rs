@@ -24,7 +24,12 @@ async fn a_first_rollout_is_one_request_per_child_in_the_order_of_kinds_and_one_
     let fake = Fake::new(&two());
     let (sent, outcome) = fake.pass().await;
     let kinds: Vec<&str> = sent.iter().map(|s| s.path.split('/').next().unwrap()).collect();
-    assert_eq!(kinds, [vec!["networkpolicies"; 4], vec!["services"; 3], vec!["deployments"], vec!["appstacks"]].concat(), "{:?}", calls(&sent));
+    assert_eq!(
+        kinds,
+        [vec!["networkpolicies"; 4], vec!["services"; 3], vec!["deployments"], vec!["appstacks"]].concat(),
+        "{:?}",
+        calls(&sent)
+    );
     assert!(sent.iter().all(|s| s.verb == "PATCH"), "nothing is read, nothing listed");
     for child in sent.iter().filter(|s| !s.path.starts_with("appstacks")) {
         assert_eq!(child.body["metadata"]["resourceVersion"], "1", "created, or refused: {}", child.path);
@@ -48,7 +53,10 @@ async fn a_name_that_is_taken_is_looked_at_once_and_left_alone_until_it_is_due()
     let foreign = json!({"metadata": {"name": "db", "namespace": "n", "uid": "theirs", "resourceVersion": "7"}});
     fake.state.lock().unwrap().objects.insert("services/db".into(), foreign.clone());
     let (sent, outcome) = fake.pass().await;
-    assert_eq!(calls(&sent).iter().filter(|c| c.ends_with("services/db")).collect::<Vec<_>>(), ["PATCH services/db", "GET services/db"]);
+    assert_eq!(
+        calls(&sent).iter().filter(|c| c.ends_with("services/db")).collect::<Vec<_>>(),
+        ["PATCH services/db", "GET services/db"]
+    );
     assert!(writes_of(&sent, "deployments/s-db").is_empty(), "its pods would not be found");
     assert!(!writes_of(&sent, "services/web").is_empty(), "the others go on");
     assert_eq!(fake.state.lock().unwrap().objects["services/db"], foreign);
@@ -74,7 +82,9 @@ async fn a_child_of_ours_that_lost_its_labels_is_taken_back() {
 
 #[tokio::test]
 async fn what_the_server_refuses_is_said_and_not_tried_hot() {
-    for (code, message) in [(422, "spec is invalid"), (403, "exceeded quota"), (500, "failed to create typed patch object (x)")] {
+    for (code, message) in
+        [(422, "spec is invalid"), (403, "exceeded quota"), (500, "failed to create typed patch object (x)")]
+    {
         let fake = Fake::new(&two());
         fake.fail(&[("deployments/s-db", 9, code, message)]);
         let (sent, outcome) = fake.pass().await;
@@ -139,7 +149,10 @@ async fn what_is_not_wanted_goes_with_preconditions_once_all_is_quiet() {
     let places: Vec<&str> = deletes.iter().map(|s| s.path.as_str()).collect();
     assert_eq!(places, ["networkpolicies/s-pub-web", "services/web", "services/web-published", "deployments/s-web"]);
     for delete in deletes {
-        assert!(delete.body["preconditions"]["uid"].is_string() && delete.body["preconditions"]["resourceVersion"].is_string());
+        assert!(
+            delete.body["preconditions"]["uid"].is_string()
+                && delete.body["preconditions"]["resourceVersion"].is_string()
+        );
         assert_eq!(delete.body["propagationPolicy"], "Background");
     }
     assert!(fake.pass().await.0.is_empty(), "their last events are on the way");
@@ -147,7 +160,8 @@ async fn what_is_not_wanted_goes_with_preconditions_once_all_is_quiet() {
 
 #[tokio::test]
 async fn a_spec_that_cannot_be_run_is_explained_and_nothing_of_it_applied() {
-    let fake = Fake::new(&json!({"a": {"image": "a", "dependsOn": {"b": {}}}, "b": {"image": "b", "dependsOn": {"a": {}}}}));
+    let fake =
+        Fake::new(&json!({"a": {"image": "a", "dependsOn": {"b": {}}}, "b": {"image": "b", "dependsOn": {"a": {}}}}));
     assert_eq!(calls(&fake.pass().await.0), ["PATCH appstacks/s/status"]);
     let stalled = fake.condition("Stalled");
     assert_eq!((&stalled["reason"], &stalled["observedGeneration"]), (&json!("DependencyCycle"), &json!(1)));

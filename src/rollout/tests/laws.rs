@@ -62,20 +62,31 @@ fn respects_order(world: &World) {
         let (name, service) = world.stack.services.iter().find(|(name, _)| id(name) == write.id).unwrap();
         let live = world.deployment(name);
         if let Body::Scale { count } = write.body {
-            assert!(count == 0 || live.is_some_and(|c| c.facts.spec_replicas > Some(0)), "the count alone never starts {name} from nothing");
+            assert!(
+                count == 0 || live.is_some_and(|c| c.facts.spec_replicas > Some(0)),
+                "the count alone never starts {name} from nothing"
+            );
             continue;
         }
-        if live.is_some_and(|c| c.annotation(labels::REVISION) == Some(service.revision.as_str()) && c.facts.spec_replicas != Some(0)) {
+        if live.is_some_and(|c| {
+            c.annotation(labels::REVISION) == Some(service.revision.as_str()) && c.facts.spec_replicas != Some(0)
+        }) {
             continue;
         }
         let running = live.is_some_and(|c| c.facts.available_replicas > 0);
         for on in service.needs.keys() {
             let held = standing(on) == Progress::Complete
-                || running && standing(on) == Progress::Finished && world.deployment(on).unwrap().facts.available_replicas > 0;
+                || running
+                    && standing(on) == Progress::Finished
+                    && world.deployment(on).unwrap().facts.available_replicas > 0;
             assert!(held, "{name} goes before {on}: {:?}", standing(on));
             let mut behind: Vec<&String> = world.stack.services[on].needs.keys().collect();
             while let Some(further) = behind.pop() {
-                assert!(standing(further) >= Progress::Finished, "{name} goes while {further} behind {on} is {:?}", standing(further));
+                assert!(
+                    standing(further) >= Progress::Finished,
+                    "{name} goes while {further} behind {on} is {:?}",
+                    standing(further)
+                );
                 behind.extend(world.stack.services[further].needs.keys());
             }
         }

@@ -35,7 +35,10 @@ fn what_only_adds_goes_first_and_pods_wait_for_their_turn() {
     for kind in [Kind::NetworkPolicy, Kind::Claim, Kind::ConfigMap] {
         assert!(written.iter().any(|id| id.kind == kind));
     }
-    assert!(written.contains(&ChildId { kind: Kind::Service, name: "web".into() }), "the name of a held service is there already");
+    assert!(
+        written.contains(&ChildId { kind: Kind::Service, name: "web".into() }),
+        "the name of a held service is there already"
+    );
     assert!(world.pass().is_empty(), "nothing is sent twice");
     world.complete("db");
     assert_eq!(world.pass(), [id("web")]);
@@ -43,7 +46,9 @@ fn what_only_adds_goes_first_and_pods_wait_for_their_turn() {
 
 #[test]
 fn a_started_dependency_need_not_be_healthy() {
-    let mut world = World::new(&json!({"db": {"image": "db:1"}, "web": {"image": "web:1", "dependsOn": {"db": {"condition": "Started"}}}}));
+    let mut world = World::new(
+        &json!({"db": {"image": "db:1"}, "web": {"image": "web:1", "dependsOn": {"db": {"condition": "Started"}}}}),
+    );
     world.pass();
     world.begin("db");
     assert!(held(&world, "web"));
@@ -58,7 +63,11 @@ fn held_service_keeps_its_old_template() {
     world.settle();
     let old = image(&world, "web");
     world.edit(&services("2"));
-    assert_eq!(world.pass(), [id("db")], "the database first; api is unchanged and stays; web waits although api is healthy");
+    assert_eq!(
+        world.pass(),
+        [id("db")],
+        "the database first; api is unchanged and stays; web waits although api is healthy"
+    );
     world.begin("db");
     assert!(world.pass().is_empty());
     assert_eq!(image(&world, "web"), old);
@@ -117,8 +126,10 @@ fn a_stale_status_says_nothing() {
 
 #[test]
 fn a_dependency_past_its_deadline_fails_those_behind_it_by_name_and_heals() {
-    let mut world = World::new(&json!({"db": {"image": "db:1"}, "api": {"image": "api:1", "dependsOn": {"db": {}}}, "web": {"image": "web:1", "dependsOn": {"api": {}}},
-        "aside": {"image": "aside:1", "dependsOn": {"db": {"required": false}}}}));
+    let mut world = World::new(
+        &json!({"db": {"image": "db:1"}, "api": {"image": "api:1", "dependsOn": {"db": {}}}, "web": {"image": "web:1", "dependsOn": {"api": {}}},
+        "aside": {"image": "aside:1", "dependsOn": {"db": {"required": false}}}}),
+    );
     world.pass();
     world.begin("db");
     world.change("db", |child| child.facts.conditions = vec![progressing("False", "ProgressDeadlineExceeded")]);
@@ -208,7 +219,10 @@ fn an_object_with_our_labels_and_another_owner_is_foreign() {
 
 #[test]
 fn orphans_of_an_earlier_stack_of_this_name_are_taken_up() {
-    let mut world = World::with(&json!({"web": {"image": "web:1", "mounts": {"/d": {"volume": "data"}}}}), &json!({"volumes": {"data": {"size": "1Gi"}}}));
+    let mut world = World::with(
+        &json!({"web": {"image": "web:1", "mounts": {"/d": {"volume": "data"}}}}),
+        &json!({"volumes": {"data": {"size": "1Gi"}}}),
+    );
     world.settle();
     for child in world.children.values_mut() {
         let child = Arc::make_mut(child);
@@ -219,7 +233,9 @@ fn orphans_of_an_earlier_stack_of_this_name_are_taken_up() {
     }
     let plan = world.plan();
     assert!(plan.refusals.is_empty());
-    assert!(plan.writes.iter().all(|w| matches!(w.body, Body::Object { guard: Guard::Uid(_) | Guard::Version(..), .. })));
+    assert!(
+        plan.writes.iter().all(|w| matches!(w.body, Body::Object { guard: Guard::Uid(_) | Guard::Version(..), .. }))
+    );
     assert_eq!(UID, world.stack.uid);
 }
 
@@ -235,7 +251,12 @@ fn removals_wait_until_nothing_is_held_or_rolling_and_claims_stay() {
     world.complete("db");
     world.settle();
     assert!(world.deployment("old").is_none());
-    assert!(!world.children.keys().any(|id| matches!(id.kind, Kind::Service | Kind::NetworkPolicy) && id.name.contains("old")));
+    assert!(
+        !world
+            .children
+            .keys()
+            .any(|id| matches!(id.kind, Kind::Service | Kind::NetworkPolicy) && id.name.contains("old"))
+    );
     assert!(world.children.keys().any(|id| id.kind == Kind::Claim));
 }
 
@@ -288,22 +309,32 @@ fn replicas_have_one_owner_at_a_time() {
     let mut world = World::new(&auto);
     world.settle();
     assert_eq!(count(&world), Some(3), "created at the minimum");
-    world.change("web", |child| (child.facts.spec_replicas, child.facts.replicas_owner) = (Some(6), ReplicasOwner::Autoscaler));
+    world.change("web", |child| {
+        (child.facts.spec_replicas, child.facts.replicas_owner) = (Some(6), ReplicasOwner::Autoscaler)
+    });
     assert!(world.plan().writes.is_empty(), "the autoscaler's count is no drift");
 
     world.edit(&json!({"web": {"image": "web:2", "resources": {"requests": {"cpu": 1}}, "autoscale": {"min": 3, "max": 9, "cpuPercent": 50}}}));
     let plan = world.plan();
-    assert!(matches!(plan.writes[0].body, Body::Object { replicas: None, .. }), "left out once the autoscaler has moved it");
+    assert!(
+        matches!(plan.writes[0].body, Body::Object { replicas: None, .. }),
+        "left out once the autoscaler has moved it"
+    );
     world.settle();
     assert_eq!(count(&world), Some(6));
 
     world.change("web", |child| child.facts.spec_replicas = Some(0));
     world.pass();
     assert_eq!(count(&world), Some(3), "nobody would ever scale up from 0");
-    world.change("web", |child| (child.facts.spec_replicas, child.facts.replicas_owner) = (Some(5), ReplicasOwner::Ours));
+    world.change("web", |child| {
+        (child.facts.spec_replicas, child.facts.replicas_owner) = (Some(5), ReplicasOwner::Ours)
+    });
     world.edit(&auto);
     let plan = world.plan();
-    assert!(matches!(plan.writes[0].body, Body::Object { replicas: Some(5), guard: Guard::Version(..), .. }), "still ours: its live value, pinned");
+    assert!(
+        matches!(plan.writes[0].body, Body::Object { replicas: Some(5), guard: Guard::Version(..), .. }),
+        "still ours: its live value, pinned"
+    );
     world.settle();
 
     world.edit(&fixed(None));
@@ -320,7 +351,9 @@ fn replicas_have_one_owner_at_a_time() {
     world.edit(&auto);
     let written = world.pass();
     assert_eq!(written, [autoscaler], "turning it on is one request");
-    world.change("web", |child| (child.facts.spec_replicas, child.facts.replicas_owner) = (Some(4), ReplicasOwner::Autoscaler));
+    world.change("web", |child| {
+        (child.facts.spec_replicas, child.facts.replicas_owner) = (Some(4), ReplicasOwner::Autoscaler)
+    });
     world.edit(&fixed(Some(7)));
     let plan = world.plan();
     assert!(plan.writes.is_empty() && plan.deletes.len() == 1, "the autoscaler goes before a count is stated");
@@ -367,7 +400,10 @@ fn a_service_goes_between_headless_and_not_by_delete_and_create() {
 fn an_object_on_its_way_out_is_waited_for() {
     let mut world = World::new(&json!({"web": {"image": "web:1"}}));
     world.settle();
-    let going = |child: &mut Child| child.meta.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH));
+    let going = |child: &mut Child| {
+        child.meta.deletion_timestamp =
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH))
+    };
     world.change("web", going);
     assert!(world.plan().writes.is_empty());
     world.children.remove(&id("web"));
@@ -381,7 +417,12 @@ fn what_one_write_could_not_settle_is_not_sent_again() {
     let policy = ChildId { kind: Kind::NetworkPolicy, name: "s".into() };
     Arc::make_mut(world.children.get_mut(&policy).unwrap()).digest = Some(other_digest());
     let settled = [(policy.clone(), (world.wanted[&policy].digest, other_digest()))].into();
-    let seen = crate::rollout::Seen { children: &world.children, refused: &world.refused, settled: &settled, ungated: &world.ungated };
+    let seen = crate::rollout::Seen {
+        children: &world.children,
+        refused: &world.refused,
+        settled: &settled,
+        ungated: &world.ungated,
+    };
     assert!(crate::rollout::plan(&world.stack, &world.wanted, &seen).writes.is_empty());
     let settled = [(policy, (Digest::default(), other_digest()))].into();
     let seen = crate::rollout::Seen { settled: &settled, ..seen };

@@ -42,7 +42,14 @@ impl World {
 
     pub(super) fn with(services: &Value, rest: &Value) -> Self {
         let (stack, wanted) = model(services, rest, &Settings::default());
-        World { stack, wanted, children: BTreeMap::new(), refused: BTreeMap::new(), ungated: BTreeSet::new(), version: 0 }
+        World {
+            stack,
+            wanted,
+            children: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            ungated: BTreeSet::new(),
+            version: 0,
+        }
     }
 
     /// The user writes other services.
@@ -56,7 +63,11 @@ impl World {
 
     pub(super) fn plan(&self) -> Plan {
         let settled = BTreeMap::new();
-        plan(&self.stack, &self.wanted, &Seen { children: &self.children, refused: &self.refused, settled: &settled, ungated: &self.ungated })
+        plan(
+            &self.stack,
+            &self.wanted,
+            &Seen { children: &self.children, refused: &self.refused, settled: &settled, ungated: &self.ungated },
+        )
     }
 
     /// Plans and writes until there is nothing to write, as a pass does; deletes follow. Returns what was written.
@@ -97,11 +108,18 @@ impl World {
         assert_eq!(*guard == Guard::Absent, live.is_none(), "guard of {}", write.id);
         let wanted = &self.wanted[&write.id];
         let mut object = wanted.object.clone();
-        object["metadata"]["uid"] = json!(live.as_ref().map_or_else(|| format!("uid-of-{}-{version}", write.id.name), |c| c.meta.uid.clone().unwrap()));
+        object["metadata"]["uid"] = json!(
+            live.as_ref()
+                .map_or_else(|| format!("uid-of-{}-{version}", write.id.name), |c| c.meta.uid.clone().unwrap())
+        );
         object["metadata"]["resourceVersion"] = json!(version);
         let mut child: Child = serde_json::from_value(object).unwrap();
         child.digest = Some(wanted.digest);
-        child.meta.generation = Some(live.as_ref().and_then(|c| c.meta.generation).map_or(1, |g| g + i64::from(live.as_ref().unwrap().digest != child.digest || replicas.is_some())));
+        child.meta.generation = Some(
+            live.as_ref()
+                .and_then(|c| c.meta.generation)
+                .map_or(1, |g| g + i64::from(live.as_ref().unwrap().digest != child.digest || replicas.is_some())),
+        );
         if write.id.kind == Kind::Deployment {
             let notes = child.meta.annotations.get_or_insert_default();
             notes.insert(labels::SENT.into(), wanted.digest.to_string());
@@ -136,7 +154,8 @@ impl World {
         self.change(service, |child| {
             let count = child.facts.spec_replicas.unwrap_or(1);
             let facts = &mut child.facts;
-            (facts.replicas, facts.updated_replicas, facts.ready_replicas, facts.available_replicas) = (count, count, count, count);
+            (facts.replicas, facts.updated_replicas, facts.ready_replicas, facts.available_replicas) =
+                (count, count, count, count);
             facts.observed_generation = child.meta.generation.unwrap_or(0);
             facts.conditions = vec![progressing("True", "NewReplicaSetAvailable")];
         });
@@ -175,7 +194,10 @@ impl World {
         let revision = self.stack.services[service].revision.clone();
         let pod = json!({"metadata": {"name": format!("{service}-pod"), "labels": {labels::STACK: "s", labels::SERVICE: service}, "annotations": {labels::REVISION: revision}},
             "spec": {"containers": []}, "status": {"containerStatuses": [{"restartCount": 3}]}});
-        self.children.insert(ChildId { kind: Kind::Pod, name: format!("{service}-pod") }, Arc::new(serde_json::from_value(pod).unwrap()));
+        self.children.insert(
+            ChildId { kind: Kind::Pod, name: format!("{service}-pod") },
+            Arc::new(serde_json::from_value(pod).unwrap()),
+        );
     }
 }
 

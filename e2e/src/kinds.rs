@@ -1,0 +1,83 @@
+//! The kinds that live tests look at.
+
+use kube::api::{ApiResource, DynamicObject};
+use kube::core::GroupVersionKind;
+use kube::{Api, Client};
+
+/// A kind of object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs)] // Kubernetes' own words
+pub enum Kind {
+    AppStack,
+    Deployment,
+    Pod,
+    HorizontalPodAutoscaler,
+    Service,
+    EndpointSlice,
+    NetworkPolicy,
+    PersistentVolumeClaim,
+    ConfigMap,
+    Event,
+}
+
+impl Kind {
+    /// What the observer watches.
+    pub const WATCHED: [Kind; 8] = [
+        Kind::AppStack,
+        Kind::Deployment,
+        Kind::Pod,
+        Kind::HorizontalPodAutoscaler,
+        Kind::Service,
+        Kind::NetworkPolicy,
+        Kind::PersistentVolumeClaim,
+        Kind::ConfigMap,
+    ];
+
+    /// What a stack is made of.
+    pub const CHILDREN: [Kind; 6] = [
+        Kind::NetworkPolicy,
+        Kind::PersistentVolumeClaim,
+        Kind::ConfigMap,
+        Kind::Service,
+        Kind::Deployment,
+        Kind::HorizontalPodAutoscaler,
+    ];
+
+    /// The kind as manifests write it.
+    pub fn of(kind: &str) -> Kind {
+        Kind::WATCHED
+            .into_iter()
+            .find(|k| k.to_string() == kind)
+            .unwrap_or_else(|| panic!("{kind} is not a kind the tests watch: add it to Kind::WATCHED"))
+    }
+
+    /// How the API server names it.
+    pub fn resource(self) -> ApiResource {
+        let (group, version, kind, plural) = match self {
+            Kind::AppStack => ("appstack.dev", "v1alpha1", "AppStack", "appstacks"),
+            Kind::Deployment => ("apps", "v1", "Deployment", "deployments"),
+            Kind::Pod => ("", "v1", "Pod", "pods"),
+            Kind::HorizontalPodAutoscaler => {
+                ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+            }
+            Kind::Service => ("", "v1", "Service", "services"),
+            Kind::EndpointSlice => ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
+            Kind::NetworkPolicy => ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
+            Kind::PersistentVolumeClaim => ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
+            Kind::ConfigMap => ("", "v1", "ConfigMap", "configmaps"),
+            Kind::Event => ("", "v1", "Event", "events"),
+        };
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
+    }
+
+    /// Its objects in a namespace.
+    pub fn api(self, client: Client, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(client, namespace, &self.resource())
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.resource().kind)
+    }
+}

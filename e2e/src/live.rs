@@ -1,0 +1,79 @@
+//! One live test from beginning to end.
+
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+
+use crate::audit::Audit;
+use crate::cluster::{Cluster, runtime};
+use crate::observer::Observer;
+use crate::operator::operator_log;
+use crate::{Space, order};
+
+/// A test that takes longer hangs.
+const PATIENCE: Duration = Duration::from_mins(4);
+
+/// What a test works with.
+pub struct Live {
+    /// Its namespace.
+    pub space: Space,
+    /// Who has watched it from the start.
+    pub observer: Observer,
+}
+
+impl Live {
+    /// The audit log, for this namespace.
+    pub fn audit(&self) -> Audit {
+        Audit::new(self.space.client.clone(), &self.space.name)
+    }
+
+    /// Fails if the order law was broken; returns how many writes were judged.
+    pub async fn assert_order(&self) -> usize {
+        let history = self.observer.history().await;
+        let broken = order::violations(&history);
+        let list: Vec<String> = broken.iter().map(ToString::to_string).collect();
+        assert!(broken.is_empty(), "{} writes came too early:\n  {}", broken.len(), list.join("\n  "));
+        order::judged(&history).len()
+    }
+}
+
+/// Runs a test in a namespace of its own, with the observer watching, and checks the order law at the end. When it
+/// fails, shows what the operator and the namespace's events say.
+pub fn live<F: Future<Output = ()>>(test: &str, body: impl FnOnce(Arc<Live>) -> F) {
+    Cluster::get(); // may build for minutes; no test's time
+    runtime().block_on(live_within(test, body));
+}
+
+/// [`live`], for a test that is made of several.
+pub async fn live_within<F: Future<Output = ()>>(test: &str, body: impl FnOnce(Arc<Live>) -> F) {
+    let _ = std::fs::remove_file(operator_log(test)); // of an earlier run, if any
+    let space = Space::open(test).await;
+    let watcher = Cluster::get().client(&format!("observer-{test}")).await;
+    let live = Arc::new(Live { space: space.clone(), observer: Observer::start(watcher, &space.name).await });
+    let whole = async {
+        let in_time = tokio::time::timeout(PATIENCE, body(live.clone())).await;
+        assert!(in_time.is_ok(), "{test} hangs: {PATIENCE:?} are over");
+        live.assert_order().await;
+    };
+    let outcome = AssertUnwindSafe(whole).catch_unwind().await;
+    if outcome.is_err() {
+        let events = AssertUnwindSafe(space.events()).catch_unwind().await.unwrap_or_default();
+        let log = operator_log(test);
+        let said = std::fs::read_to_string(&log).unwrap_or_else(|e| format!("(none: {e})"));
+        eprintln!("--- {test} failed in namespace {}\n--- the operator's last words ({}):", space.name, log.display());
+        eprintln!("{}\n--- events:\n{}", tail(&said, 40), tail(&events, 80));
+    }
+    if outcome.is_ok() || std::env::var_os("E2E_KEEP").is_none() {
+        space.remove().await;
+    }
+    if let Err(panic) = outcome {
+        resume_unwind(panic);
+    }
+}
+
+fn tail(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}

@@ -1,0 +1,138 @@
+//! The order law, judged by replaying the recorded history.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::observer::Seen;
+use crate::space::HAND;
+use crate::world::{Id, World, differences, wanted};
+use crate::{Kind, json};
+
+/// How old a view the operator may have acted on: the way of an event to it, and of its answer to the server. An event
+/// and the write that it should have prevented may cross in this time; no operator can help that.
+pub const CROSSING: Duration = Duration::from_millis(300);
+
+/// A write that nothing explains.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    /// The service whose pods were started or changed.
+    pub service: Id,
+    /// The server's version of the write.
+    pub version: u64,
+    /// When it reached the observer, since the beginning of the history.
+    pub after: Duration,
+    /// What was written.
+    pub write: String,
+    /// Why it was too early, as the namespace stood right before it.
+    pub why: Vec<String>,
+    /// Who has written the object, by `managedFields`.
+    pub writers: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Violation { service, version, after, write, why, writers } = self;
+        write!(f, "{}/{}: {write} at {after:.3?} (version {version}, by {writers})", service.stack, service.service)?;
+        why.iter().try_for_each(|reason| write!(f, "\n    {reason}"))
+    }
+}
+
+/// Checks every write of the operator that starts pods: the creation of a Deployment, a changed pod template, and a
+/// count that goes from zero to some.
+///
+/// Such a write is lawful if the namespace, **as it was at one single moment between [`CROSSING`] before the write and
+/// the write**, explains it: the new template is the definition of the stack at that moment (image, variables, program,
+/// arguments), and at that moment every dependency of that spec held its condition at its own wanted definition, with
+/// nothing behind it still rolling ([`World::objections`]). The server's versions give the order of what happened, the
+/// observer's clock the age of each moment. One moment must explain all of it: a spec of one moment and a health of
+/// another do not add up.
+///
+/// Writes by the test's own hand ([`HAND`]) are not judged; what the operator makes of them is.
+pub fn violations(history: &[Seen]) -> Vec<Violation> {
+    let mut past: VecDeque<(Option<Instant>, World)> = VecDeque::from([(None, World::default())]);
+    let mut found = Vec::new();
+    for seen in history {
+        let now = &past.back().expect("the world before").1;
+        if let Some((id, write)) = starts_pods(seen, now) {
+            let recent = past.iter().filter(|(ended, _)| ended.is_none_or(|end| end + CROSSING >= seen.at));
+            let explained = recent.clone().any(|(_, world)| objections(world, &id, seen).is_empty());
+            if !explained {
+                found.push(Violation {
+                    version: seen.version,
+                    after: seen.at.saturating_duration_since(history[0].at),
+                    write,
+                    why: objections(now, &id, seen),
+                    writers: writers(&seen.object).into_iter().collect::<Vec<_>>().join(", "),
+                    service: id,
+                });
+            }
+        }
+        let mut next = now.clone();
+        next.take(seen);
+        past.back_mut().expect("the world before").0 = Some(seen.at);
+        past.push_back((None, next));
+        while past.front().is_some_and(|(ended, _)| ended.is_some_and(|end| end + CROSSING * 2 < seen.at)) {
+            past.pop_front();
+        }
+    }
+    found
+}
+
+/// Every service a test started or changed pods of, with the version of the write, in order: what [`violations`] judged.
+pub fn judged(history: &[Seen]) -> Vec<(u64, Id, String)> {
+    let mut world = World::default();
+    let mut found = Vec::new();
+    for seen in history {
+        found.extend(starts_pods(seen, &world).map(|(id, write)| (seen.version, id, write)));
+        world.take(seen);
+    }
+    found
+}
+
+fn starts_pods(seen: &Seen, before: &World) -> Option<(Id, String)> {
+    if seen.kind != Kind::Deployment || seen.deleted {
+        return None;
+    }
+    let id = Id::of(&seen.object)?;
+    let write = match before.workload(&id) {
+        None => "created",
+        Some(old) if by_hand(&old.object, &seen.object) => return None,
+        Some(old) if old.object["spec"]["template"] != seen.object["spec"]["template"] => "pods changed",
+        Some(old) if wanted(&old.object) == 0 && wanted(&seen.object) > 0 => "scaled up from zero",
+        Some(_) => return None,
+    };
+    let image = json::text(&seen.object, "/spec/template/spec/containers/0/image");
+    Some((id, format!("{write} ({image})")))
+}
+
+fn objections(world: &World, id: &Id, seen: &Seen) -> Vec<String> {
+    let runs = world.workload(id).is_some_and(|w| json::number(&w.object, "/status/availableReplicas") > 0);
+    let mut objections = world.objections(id, runs);
+    if let Some(spec) = world.spec(id)
+        && let Err(other) = differences(spec, &id.service, &seen.object["spec"]["template"]["spec"])
+    {
+        let generation = world.generation(&id.stack);
+        objections.push(format!("what was written is not what generation {generation} of the stack says: {other}"));
+    }
+    objections
+}
+
+/// Whether the test's hand wrote this change: its entry in `managedFields` is new or another one. Where that cannot be
+/// told (the same fields within the same second) the operator is held responsible.
+fn by_hand(old: &Arc<Value>, new: &Arc<Value>) -> bool {
+    let entry = |object: &Value| json::items(object, "/metadata/managedFields").find(|e| e["manager"] == HAND).cloned();
+    let (before, after) = (entry(old), entry(new));
+    after.is_some() && before != after
+}
+
+fn writers(object: &Value) -> BTreeSet<String> {
+    json::items(object, "/metadata/managedFields").map(|e| json::text(e, "/manager").to_owned()).collect()
+}
+
+#[cfg(test)]
+#[path = "order_tests.rs"]
+mod tests;

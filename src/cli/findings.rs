@@ -1,0 +1,187 @@
+//! What was found in a file, and how it is shown.
+
+use std::io::IsTerminal;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use serde::Serialize;
+
+use super::source::{Place, Source};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The API server or the operator would refuse it.
+    Error,
+    /// Legal, and probably not meant.
+    Warning,
+}
+
+/// One thing found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad.
+    pub severity: Severity,
+    /// As the API server writes it; empty where it is about the file.
+    pub field: String,
+    /// What is wrong, and what is allowed.
+    pub message: String,
+    /// Where in the file.
+    pub at: Place,
+    /// Where its other half is, as with two equal keys.
+    pub other: Option<Place>,
+}
+
+/// A finding with its place in numbers: the shape of `-o json`.
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    file: &'a str,
+    line: usize,
+    column: usize,
+    field: &'a str,
+    message: &'a str,
+    severity: Severity,
+}
+
+/// When to colour.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set; CLICOLOR_FORCE colours everywhere.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Colour {
+    /// Whether to colour what goes to `stream`.
+    pub fn wanted(self, stream: &impl IsTerminal) -> bool {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        match self {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto if set("NO_COLOR") => false,
+            Colour::Auto => set("CLICOLOR_FORCE") || stream.is_terminal(),
+        }
+    }
+}
+
+/// The findings with an excerpt of the file each, and one line that counts them.
+pub fn text(source: &Source, findings: &[Finding], stacks: usize, coloured: bool) -> String {
+    let renderer = if coloured { Renderer::styled() } else { Renderer::plain() };
+    let mut text = String::new();
+    for finding in findings {
+        text.push_str(&excerpt(source, finding, &renderer));
+        text.push_str("\n\n");
+    }
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+    let (problems, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let outcome = match (problems, warnings) {
+        (0, 0) if stacks == 0 => "no AppStack in it".to_owned(),
+        (0, 0) => "valid".to_owned(),
+        (0, _) => format!("valid, {}", plural(warnings, "warning")),
+        (_, 0) => plural(problems, "problem"),
+        _ => format!("{}, {}", plural(problems, "problem"), plural(warnings, "warning")),
+    };
+    text + &escaped(&source.name) + ": " + &outcome + "\n"
+}
+
+fn excerpt(source: &Source, finding: &Finding, renderer: &Renderer) -> String {
+    let level = match finding.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    // Long fields and messages may come from long keys.
+    let message = shortened(&finding.message, 2000);
+    let field = shortened(&finding.field, 300);
+    let at = first_line(source, &finding.at);
+    let mut snippet =
+        Snippet::source(source.text.as_str()).path(source.name.as_str()).annotation(match field.as_str() {
+            "" => AnnotationKind::Primary.span(at),
+            field => AnnotationKind::Primary.span(at).label(field.to_owned()),
+        });
+    if let Some(other) = &finding.other {
+        snippet = snippet.annotation(AnnotationKind::Context.span(first_line(source, other)).label("and here"));
+    }
+    renderer.render(&[level.primary_title(message).element(snippet)])
+}
+
+/// An excerpt shows where something begins, not a block of many lines.
+fn first_line(source: &Source, at: &Place) -> Place {
+    let mut start = at.start.min(source.text.len());
+    while !source.text.is_char_boundary(start) {
+        start -= 1;
+    }
+    let rest = source.text.get(start..at.end.max(start)).unwrap_or_default();
+    let line = rest.lines().next().unwrap_or_default().trim_end();
+    start..start + line.len()
+}
+
+/// The findings as rows of `-o json`.
+pub fn json(checked: &[(&Source, &[Finding])]) -> String {
+    let rows: Vec<Row<'_>> = checked
+        .iter()
+        .flat_map(|(source, findings)| findings.iter().map(move |finding| (source, finding)))
+        .map(|(source, finding)| {
+            let (line, column) = source.line_column(finding.at.start);
+            let Finding { severity, field, message, .. } = finding;
+            Row { file: &source.name, line, column, field, message, severity: *severity }
+        })
+        .collect();
+    serde_json::to_string_pretty(&rows).unwrap_or_default()
+}
+
+fn shortened(text: &str, most: usize) -> String {
+    let mut short: String = text.chars().take(most).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    escaped(&short)
+}
+
+/// Control characters as `\u{1b}`: what a file holds must not steer the terminal.
+pub fn escaped(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(at: Place, field: &str, message: &str) -> Finding {
+        Finding { severity: Severity::Error, field: field.into(), message: message.into(), at, other: None }
+    }
+
+    #[test]
+    fn a_finding_is_drawn_under_its_line() {
+        let source = Source::parse("f.yaml", b"a: 1\nb: [x,\n  y]\n".to_vec());
+        assert_eq!(
+            text(&source, &[finding(3..4, "a", "must be 2")], 1, false),
+            "error: must be 2\n --> f.yaml:1:4\n  |\n1 | a: 1\n  |    ^ a\n\nf.yaml: 1 problem\n"
+        );
+        let drawn = text(&source, &[finding(8..17, "b", "of many lines")], 1, false);
+        assert!(drawn.contains("2 | b: [x,\n  |    ^^^ b"), "{drawn}");
+        assert_eq!(text(&source, &[], 1, false), "f.yaml: valid\n");
+    }
+
+    #[test]
+    fn places_out_of_the_text_do_no_harm() {
+        let source = Source::parse("f.yaml", "é\u{1b}[31m: ü".as_bytes().to_vec());
+        for at in [0..99, 50..60, 1..2, Place { start: 2, end: 1 }, 0..0] {
+            let drawn = text(&source, &[finding(at, "\u{1b}[31m", "\u{7}\n")], 1, false);
+            assert!(!drawn.contains(['\u{1b}', '\u{7}']), "{drawn:?}");
+        }
+        text(&Source::parse("", Vec::new()), &[finding(0..0, "", "empty")], 0, true);
+    }
+
+    #[test]
+    fn rows_name_line_and_column() {
+        let source = Source::parse("f.yaml", b"a: 1\nb: 2\n".to_vec());
+        let rows: serde_json::Value = serde_json::from_str(&json(&[(&source, &[finding(8..9, "b", "no")])])).unwrap();
+        let row = serde_json::json!({"file": "f.yaml", "line": 2, "column": 4, "field": "b", "message": "no", "severity": "error"});
+        assert_eq!(rows, serde_json::json!([row]));
+    }
+}
