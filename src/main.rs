@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use appstack::cli::{render, run, status, validate};
+use appstack::cli::{answer, render, run, status, validate};
 use clap::{Parser, Subcommand};
 
 /// AppStack: a Compose project that Kubernetes keeps true
@@ -31,10 +31,7 @@ fn main() -> ExitCode {
         Command::Render(args) => render::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Crd => match appstack::generate::crd_yaml() {
-            Ok(yaml) => {
-                print!("{yaml}");
-                ExitCode::SUCCESS
-            }
+            Ok(yaml) => answer(&yaml),
             Err(error) => {
                 eprintln!("error: could not write the CustomResourceDefinition: {error}");
                 ExitCode::from(3)

@@ -52,7 +52,7 @@ impl Digest {
             let path: Vec<String> = path.iter().map(|key| format!("f:{key}")).collect();
             leave_out(&mut fields, &path.iter().map(String::as_str).collect::<Vec<_>>());
         }
-        project(object, fields.as_object()?).map(Digest)
+        Some(Digest(project(object, fields.as_object()?)))
     }
 
     /// 8 hex digits, for names.
@@ -83,25 +83,25 @@ fn leave_out(node: &mut Value, path: &[&str]) {
     }
 }
 
-/// Hash of what `fields` names in `live`; none when nothing of it is there.
-fn project(live: &Value, fields: &Map<String, Value>) -> Option<u64> {
+/// Hash of what `fields` names in `live`.
+fn project(live: &Value, fields: &Map<String, Value>) -> u64 {
     if fields.is_empty() {
-        return Some(whole(live)); // a leaf: a scalar, or an atomic list or map, taken as it is
+        return whole(live); // a leaf: a scalar, or an atomic list or map, taken as it is
     }
     match live {
-        Value::Object(object) => Some(map(fields.iter().filter_map(|(path, below)| {
+        Value::Object(object) => map(fields.iter().filter_map(|(path, below)| {
             let key = path.strip_prefix("f:")?; // "." says that the map itself is ours
-            Some((key, project(object.get(key)?, below.as_object()?)?))
-        }))),
+            Some((key, project(object.get(key)?, below.as_object()?)))
+        })),
         Value::Array(items) => {
             let ours: Vec<(Item, &Map<String, Value>)> =
                 fields.iter().filter_map(|(path, below)| Some((Item::parse(path)?, below.as_object()?))).collect();
-            Some(list(items.iter().enumerate().filter_map(|(at, item)| {
+            list(items.iter().enumerate().filter_map(|(at, item)| {
                 let (_, below) = ours.iter().find(|(key, _)| key.names(at, item))?;
-                project(item, below)
-            })))
+                Some(project(item, below))
+            }))
         }
-        scalar => Some(whole(scalar)), // owned as a structure, now a scalar: differs, as it should
+        scalar => whole(scalar), // owned as a structure, now a scalar: differs, as it should
     }
 }
 

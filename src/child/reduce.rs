@@ -207,7 +207,7 @@ impl Facts {
         }
         let volumes = spec["template"]["spec"]["volumes"].as_array().into_iter().flatten();
         self.config_maps = volumes.filter_map(|v| v["configMap"]["name"].as_str()).map(str::to_owned).collect();
-        self.storage = spec["resources"]["requests"]["storage"].as_str().unwrap_or_default().to_owned();
+        spec["resources"]["requests"]["storage"].as_str().unwrap_or_default().clone_into(&mut self.storage);
         self.headless = spec["clusterIP"] == "None";
         let ingress = object["status"]["loadBalancer"]["ingress"].as_array().into_iter().flatten();
         self.addresses =

@@ -10,3 +10,18 @@ pub mod source;
 pub mod status;
 mod table;
 pub mod validate;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+/// Writes the answer of a command to standard output. A reader that has had enough (`| head`) is no failure.
+pub fn answer(text: &str) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            eprintln!("error: could not write the answer: {error}");
+            ExitCode::from(3)
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::run::Level;
-use super::validate::load_stack;
+use super::answer;
+use super::validate::{level, load_stack};
 use crate::api::{AppStack, PodSecurity};
 use crate::child::Kind;
 use crate::render::{Part, Settings, render};
@@ -20,8 +20,8 @@ pub struct RenderArgs {
     /// An AppStack as YAML; `-` reads standard input
     file: PathBuf,
     /// The highest Pod Security level that the stack may ask for
-    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = Level::Baseline)]
-    max_pod_security: Level,
+    #[arg(long, value_name = "LEVEL", default_value = "Baseline", value_parser = level)]
+    max_pod_security: PodSecurity,
     /// Namespace of the objects, where the file names none
     #[arg(long, short, value_name = "NAMESPACE", default_value = "default")]
     namespace: String,
@@ -29,19 +29,16 @@ pub struct RenderArgs {
 
 /// Prints the objects as YAML documents. Findings go to standard error, as they are not the answer.
 pub fn run(args: &RenderArgs) -> ExitCode {
-    let mut stack = match load_stack(&args.file, args.max_pod_security.into()) {
+    let mut stack = match load_stack(&args.file, args.max_pod_security) {
         Ok(stack) => stack,
         Err(not_loaded) => return not_loaded.report(),
     };
     stack.metadata.namespace.get_or_insert_with(|| args.namespace.clone());
-    let text = objects(&stack, args.max_pod_security.into())
+    let text = objects(&stack, args.max_pod_security)
         .map_err(|problems| problems.all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
         .and_then(|objects| yaml(&objects).map_err(|error| error.to_string()));
     match text {
-        Ok(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
+        Ok(text) => answer(&text),
         Err(error) => {
             eprintln!("error: could not render {}: {error}", args.file.display());
             ExitCode::from(1)

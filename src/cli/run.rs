@@ -8,6 +8,7 @@ use kube::config::{InferConfigError, KubeConfigOptions};
 use kube::{Client, Config};
 use tracing_subscriber::EnvFilter;
 
+use super::validate::level;
 use crate::api::PodSecurity;
 use crate::controller::{self, Options};
 use crate::render::Settings;
@@ -31,8 +32,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(2..=600))]
     lease_term: u64,
     /// The highest Pod Security level that a stack may ask for
-    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = Level::Baseline)]
-    max_pod_security: Level,
+    #[arg(long, value_name = "LEVEL", default_value = "Baseline", value_parser = level)]
+    max_pod_security: PodSecurity,
     /// Time until a name that a foreign object holds is tried again
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration)]
     conflict_retry: Duration,
@@ -61,28 +62,6 @@ pub struct RunArgs {
 enum LogFormat {
     Json,
     Text,
-}
-
-/// Pod Security levels, as flags spell them.
-#[derive(ValueEnum, Clone, Copy, Debug)]
-#[value(rename_all = "PascalCase")]
-pub enum Level {
-    /// Nothing that a hardened pod would not do.
-    Restricted,
-    /// No known way to more privileges.
-    Baseline,
-    /// Anything.
-    Privileged,
-}
-
-impl From<Level> for PodSecurity {
-    fn from(level: Level) -> Self {
-        match level {
-            Level::Restricted => PodSecurity::Restricted,
-            Level::Baseline => PodSecurity::Baseline,
-            Level::Privileged => PodSecurity::Privileged,
-        }
-    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -160,7 +139,7 @@ fn options(args: RunArgs) -> Options {
         lease_term: Duration::from_secs(args.lease_term),
         conflict_retry: args.conflict_retry,
         refusal_retry: args.refusal_retry,
-        max_pod_security: args.max_pod_security.into(),
+        max_pod_security: args.max_pod_security,
         rendering: Settings {
             dns_selector: args.dns_selector,
             dns_ports: args.dns_port,

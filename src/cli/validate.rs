@@ -193,7 +193,8 @@ fn read(path: &Path) -> io::Result<Source> {
     Ok(Source::parse(&name, bytes))
 }
 
-fn level(word: &str) -> Result<PodSecurity, String> {
+/// A Pod Security level, as flags spell it.
+pub(super) fn level(word: &str) -> Result<PodSecurity, String> {
     serde_json::from_value(Value::String(word.to_owned()))
         .map_err(|_| "must be Restricted, Baseline or Privileged".to_owned())
 }

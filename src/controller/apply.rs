@@ -19,12 +19,14 @@ use crate::stack::Stack;
 const WINDOW: usize = 8;
 
 /// What became of a round of writes.
-#[derive(Debug, Default)]
-pub(super) struct Applied {
-    /// Writes that the server took.
-    pub(super) written: usize,
-    /// Something is worth trying again.
-    pub(super) transient: Option<Failure>,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Applied {
+    /// Each was taken, or refused for good.
+    Done,
+    /// Some are worth another try, after a while.
+    Again,
+    /// There is nothing to do here any more.
+    NamespaceGoing,
 }
 
 /// Sends every write whose prerequisites are in place. Answers go into the store at once, so that the next plan reads our own writes; refusals
@@ -37,7 +39,7 @@ pub(super) async fn apply(
     plan: &Plan,
     memory: &mut Memory,
 ) -> Applied {
-    let mut applied = Applied::default();
+    let mut applied = Applied::Done;
     let mut failed: BTreeSet<&ChildId> = BTreeSet::new();
     let mut waves: BTreeMap<_, Vec<&Write>> = BTreeMap::new();
     for write in &plan.writes {
@@ -56,7 +58,6 @@ pub(super) async fn apply(
         while let Some((write, wanted, answer)) = answers.next().await {
             match answer {
                 Ok(got) => {
-                    applied.written += 1;
                     memory.took(&write.id, wanted.digest, got);
                     tracing::info!(stack = %key, child = %write.id, action = action(&write.body), "applied");
                 }
@@ -65,14 +66,14 @@ pub(super) async fn apply(
                     tracing::warn!(stack = %key, child = %write.id, %failure, "not applied");
                     match failure {
                         Failure::NameTaken => {
-                            memory.refused(&write.id, conflict(&write.id, wanted), context.options.conflict_retry)
+                            memory.refused(&write.id, conflict(&write.id, wanted), context.options.conflict_retry);
                         }
                         Failure::Refused(message) => {
                             let refusal = Refusal { kind: RefusalKind::Refused, message, wanted: wanted.digest };
                             memory.refused(&write.id, refusal, context.options.refusal_retry);
                         }
-                        Failure::NamespaceGoing => {}
-                        other => applied.transient = Some(other),
+                        Failure::NamespaceGoing => applied = Applied::NamespaceGoing,
+                        Failure::Stale | Failure::Transient(_) | Failure::Deposed => applied = Applied::Again,
                     }
                 }
             }

@@ -73,7 +73,7 @@ impl Lock {
                     // Not renewed: the deadline stands.
                     Ok(Err(error)) => tracing::warn!(%error, lease = self.name, "could not renew the lease"),
                     Err(_) => {
-                        tracing::warn!(lease = self.name, "the API server did not answer in time to renew the lease")
+                        tracing::warn!(lease = self.name, "the API server did not answer in time to renew the lease");
                     }
                 }
                 tokio::select! { () = sleep(pace) => {}, () = until.closed() => break }

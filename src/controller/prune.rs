@@ -21,7 +21,7 @@ pub(super) async fn prune(context: &Context, key: &StackKey, deletes: &[Delete])
                 });
             }
             Err(Failure::Stale | Failure::NamespaceGoing) => {
-                tracing::debug!(stack = %key, child = %id, "has changed since it was seen")
+                tracing::debug!(stack = %key, child = %id, "has changed since it was seen");
             }
             Err(failure) => {
                 tracing::warn!(stack = %key, child = %id, %failure, "not pruned");

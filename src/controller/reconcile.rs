@@ -5,23 +5,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::events::Recorder;
 use kube::{Resource, ResourceExt};
 
-use super::apply::apply;
-use super::error::Failure;
+use super::apply::{Applied, apply};
 use super::prune::prune;
-use super::publish::{publish, reference};
+use super::publish::Publisher;
 use super::queue::Outcome;
 use super::run::Options;
-use super::store::{StackKey, Store};
+use super::store::{StackKey, Store, Written};
 use super::writer::Writer;
-use crate::api::AppStack;
+use crate::api::{AppStack, AppStackStatus};
 use crate::child::ChildId;
 use crate::child::digest::Digest;
 use crate::render::{Children, render};
 use crate::report::{self, Subject};
-use crate::rollout::{Plan, Refusal, Seen, plan};
+use crate::rollout::{Parts, Plan, Refusal, Seen, plan};
 use crate::stack::{Problems, Stack, check};
 
 /// Services that may pass their gate although what they wait for does not hold, by name, separated by commas.
@@ -34,11 +32,11 @@ const ROUNDS: usize = 6;
 /// What every pass works with.
 pub struct Context {
     /// What has been seen.
-    pub store: Store,
+    pub store: Arc<Store>,
     /// The only way to write.
     pub writer: Writer,
-    /// For events.
-    pub recorder: Recorder,
+    /// The only way to speak.
+    pub publisher: Publisher,
     /// The operator's flags.
     pub options: Options,
     /// What is known of each stack besides what the API server keeps. Losing it costs requests, never correctness.
@@ -94,67 +92,43 @@ pub async fn reconcile(context: &Context, key: &StackKey) -> Outcome {
         context.forget(key);
         return Outcome::Settled;
     };
-    let before = seen.0.as_ref().ok().and_then(|stack| stack.status.clone()).unwrap_or_default();
     let generation = seen.meta().generation.unwrap_or_default();
-    let now = Timestamp::now();
     let stack = match &seen.0 {
         Ok(stack) => stack,
         Err(invalid) => {
-            // Its status cannot be read either, so what was said is remembered here.
-            let mut memory = context.recall(key);
-            if memory.unread.replace(generation) == Some(generation) {
-                return Outcome::Settled;
-            }
-            context.remember(key, memory);
-            let nobody = kube::core::ObjectMeta {
-                name: Some(key.name.clone()),
-                namespace: Some(key.namespace.clone()),
-                uid: seen.uid(),
-                ..Default::default()
-            };
-            let unread = AppStack { metadata: nobody, spec: Default::default(), status: None };
-            return outcome(
-                publish(
-                    context,
-                    key,
-                    reference(&unread),
-                    &before,
-                    report::undecodable(&invalid.error, generation, &before, now),
-                )
-                .await,
-                None,
-            );
+            context.report_unread(key, &seen, generation, &invalid.error);
+            return Outcome::Settled;
         }
     };
     // Owner references take the children along.
     if stack.meta().deletion_timestamp.is_some() {
         return Outcome::Settled;
     }
+    let before = context.publisher.on_its_way(key).or_else(|| stack.status.clone()).unwrap_or_default();
     let mut memory = context.recall(key);
     let (report, next) = if stack.spec.suspend == Some(true) {
-        (report::suspended(generation, &before, now), Ok(None))
+        (report::suspended(generation, &before, Timestamp::now()), Outcome::Settled)
     } else {
         let rendered = memory.render(stack, &context.options);
         match &rendered.model {
-            Err(problems) => (report::invalid(problems, generation, &before, now), Ok(None)),
+            Err(problems) => (report::invalid(problems, generation, &before, Timestamp::now()), Outcome::Settled),
             Ok((model, wanted)) => {
                 let (plan, next) = roll_out(context, key, stack, model, wanted, &mut memory).await;
                 let children = context.store.children(key);
-                let subject = Subject { stack: model, wanted, children: &children, plan: &plan };
+                let parts = Parts::of(wanted, &children);
+                let subject = Subject { stack: model, wanted, children: &children, parts: &parts, plan: &plan };
                 (report::report(&subject, generation, &before, Timestamp::now()), next)
             }
         }
     };
     context.remember(key, memory);
-    let published = publish(context, key, reference(stack), &before, report).await;
-    match next {
-        Ok(next) => outcome(published, next),
-        Err(failure) => outcome(Err(failure), None),
+    if report.status != before {
+        context.publisher.post(key, stack.object_ref(&()), report);
     }
+    next
 }
 
-/// Plans and writes until there is nothing left to write, then prunes. Returns the last plan, and when a refused write is due again or what
-/// is worth another try.
+/// Plans and writes until there is nothing left to write, then prunes. Returns the last plan, and when to look again.
 async fn roll_out(
     context: &Context,
     key: &StackKey,
@@ -162,7 +136,7 @@ async fn roll_out(
     stack: &Stack,
     wanted: &Children,
     memory: &mut Memory,
-) -> (Plan, Result<Option<Instant>, Failure>) {
+) -> (Plan, Outcome) {
     let ungated: BTreeSet<String> = written
         .annotations()
         .get(UNGATE)
@@ -172,7 +146,7 @@ async fn roll_out(
         .collect();
     let mut rounds = 0;
     loop {
-        let (refused, next) = memory.standing_refusals();
+        let (refused, due) = memory.standing_refusals();
         let children = context.store.children(key);
         let plan = plan(
             stack,
@@ -180,23 +154,16 @@ async fn roll_out(
             &Seen { children: &children, refused: &refused, settled: &memory.settled, ungated: &ungated },
         );
         if plan.writes.is_empty() || rounds == ROUNDS {
-            let again = prune(context, key, &plan.deletes).await;
-            return (plan, again.map_or(Ok(next), Err));
+            let failure = prune(context, key, &plan.deletes).await;
+            let next = if failure.is_some() { Outcome::Failed } else { due.map_or(Outcome::Settled, Outcome::At) };
+            return (plan, next);
         }
         rounds += 1;
-        let applied = apply(context, key, stack, wanted, &plan, memory).await;
-        if let Some(failure) = applied.transient {
-            return (plan, Err(failure));
+        match apply(context, key, stack, wanted, &plan, memory).await {
+            Applied::Done => {}
+            Applied::Again => return (plan, Outcome::Failed),
+            Applied::NamespaceGoing => return (plan, Outcome::Settled),
         }
-    }
-}
-
-fn outcome(published: Result<(), Failure>, next: Option<Instant>) -> Outcome {
-    match (published, next) {
-        (Err(Failure::NamespaceGoing), _) => Outcome::Settled,
-        (Err(_), _) => Outcome::Failed,
-        (Ok(()), Some(at)) => Outcome::At(at),
-        (Ok(()), None) => Outcome::Settled,
     }
 }
 
@@ -219,6 +186,16 @@ impl Memory {
 }
 
 impl Context {
+    /// Its status cannot be read either, so what was said is remembered here.
+    fn report_unread(&self, key: &StackKey, seen: &Written, generation: i64, error: &str) {
+        let mut memory = self.recall(key);
+        if memory.unread.replace(generation) == Some(generation) {
+            return;
+        }
+        self.remember(key, memory);
+        let report = report::undecodable(error, generation, &AppStackStatus::default(), Timestamp::now());
+        self.publisher.post(key, seen.object_ref(&()), report);
+    }
     fn recall(&self, key: &StackKey) -> Memory {
         self.memories.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned().unwrap_or_default()
     }

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::lease::Lock;
+use super::publish::Publisher;
 use super::queue::{Outcome, Queue};
 use super::reconcile::{Context, reconcile};
 use super::store::{StackKey, Store};
@@ -63,13 +64,12 @@ pub async fn run(client: Client, options: Options, stop: impl Future<Output = ()
     let (mut leadership, lease) = lock.hold();
     tokio::pin!(stop);
     let (wakes, mut woken) = mpsc::unbounded_channel();
+    let (store, writer) = (Arc::new(Store::default()), Writer::new(client.clone(), leadership.clone()));
+    let reporter = Reporter { controller: "appstack".into(), instance: Some(options.identity.clone()) };
     let context = Arc::new(Context {
-        store: Store::default(),
-        writer: Writer::new(client.clone(), leadership.clone()),
-        recorder: Recorder::new(
-            client.clone(),
-            Reporter { controller: "appstack".into(), instance: Some(options.identity.clone()) },
-        ),
+        publisher: Publisher::new(store.clone(), writer.clone(), Recorder::new(client.clone(), reporter)),
+        store,
+        writer,
         memories: Mutex::new(HashMap::new()),
         options,
     });
@@ -109,7 +109,11 @@ pub async fn run(client: Client, options: Options, stop: impl Future<Output = ()
     };
     if ended.is_ok() {
         tracing::info!("stopping");
-        let drained = tokio::time::timeout(DRAIN, async { while passes.join_next().await.is_some() {} }).await;
+        let rest = async {
+            while passes.join_next().await.is_some() {}
+            context.publisher.settled().await;
+        };
+        let drained = tokio::time::timeout(DRAIN, rest).await;
         if drained.is_err() {
             tracing::warn!("passes were still running after {DRAIN:?}; the next leader goes on with them");
         }

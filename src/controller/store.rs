@@ -41,7 +41,8 @@ struct Inner {
     stacks_listed: Option<HashSet<StackKey>>,
     stacks_warm: bool,
     kinds: HashMap<Kind, Seen>,
-    children: HashMap<StackKey, BTreeMap<ChildId, Arc<Child>>>,
+    /// Shared with the passes that read it: a change copies the map only while one does.
+    children: HashMap<StackKey, Arc<BTreeMap<ChildId, Arc<Child>>>>,
 }
 
 type ObjectKey = (String, String);
@@ -149,7 +150,8 @@ impl Store {
         change(Arc::make_mut(seen));
         let child = seen.clone();
         if let Some(stack) = stack_of(&child) {
-            inner.children.entry(stack).or_default().insert(ChildId { kind, name: name.to_owned() }, child);
+            Arc::make_mut(inner.children.entry(stack).or_default())
+                .insert(ChildId { kind, name: name.to_owned() }, child);
         }
     }
 
@@ -159,7 +161,7 @@ impl Store {
     }
 
     /// Its children, and whatever else carries its label.
-    pub fn children(&self, key: &StackKey) -> BTreeMap<ChildId, Arc<Child>> {
+    pub fn children(&self, key: &StackKey) -> Arc<BTreeMap<ChildId, Arc<Child>>> {
         self.lock().children.get(key).cloned().unwrap_or_default()
     }
 
@@ -216,7 +218,7 @@ impl Inner {
             touched.push(was);
         }
         if let Some(is) = is {
-            self.children.entry(is.clone()).or_default().insert(id, child.clone());
+            Arc::make_mut(self.children.entry(is.clone()).or_default()).insert(id, child.clone());
             if !old.is_some_and(|old| old.same(&child)) {
                 touched.push(is);
             }
@@ -239,7 +241,7 @@ impl Inner {
 
     fn unlink(&mut self, stack: &StackKey, id: &ChildId) {
         if let Some(children) = self.children.get_mut(stack) {
-            children.remove(id);
+            Arc::make_mut(children).remove(id);
             if children.is_empty() {
                 self.children.remove(stack);
             }

@@ -64,7 +64,7 @@ fn objects_are_canonical() {
         }
         match value {
             Value::Array(items) => {
-                items.iter().enumerate().for_each(|(at, item)| walk(item, &format!("{path}[{at}]"), parent, wrong))
+                items.iter().enumerate().for_each(|(at, item)| walk(item, &format!("{path}[{at}]"), parent, wrong));
             }
             Value::Object(map) => map.iter().for_each(|(key, below)| {
                 let parent = if matches!(parent, "labels" | "data")

@@ -44,7 +44,7 @@ fn ingress(stack: &Stack) -> NetworkPolicySpec {
     let from_namespace = NetworkPolicyIngressRule { from: Some(vec![peer(LabelSelector::default())]), ports: None };
     NetworkPolicySpec {
         pod_selector: Some(metadata::pods(stack, &[])),
-        policy_types: types(&[INGRESS]),
+        policy_types: Some(types(&[INGRESS])),
         ingress: (stack.isolation == Isolation::Namespace).then(|| vec![from_namespace]),
         egress: None,
     }
@@ -75,7 +75,7 @@ fn dns(stack: &Stack, settings: &Settings) -> NetworkPolicySpec {
     });
     NetworkPolicySpec {
         pod_selector: Some(metadata::pods(stack, &[])),
-        policy_types: types(&[EGRESS]),
+        policy_types: Some(types(&[EGRESS])),
         ingress: None,
         egress: Some(vec![NetworkPolicyEgressRule {
             ports: Some(ports().collect()),
@@ -90,7 +90,7 @@ fn members(stack: &Stack, name: &str, network: &Network) -> NetworkPolicySpec {
     let out = if network.internal { Some(vec![peer(members.clone())]) } else { None };
     NetworkPolicySpec {
         pod_selector: Some(members.clone()),
-        policy_types: types(&[INGRESS, EGRESS]),
+        policy_types: Some(types(&[INGRESS, EGRESS])),
         ingress: Some(vec![NetworkPolicyIngressRule { from: Some(vec![peer(members)]), ports: None }]),
         egress: Some(vec![NetworkPolicyEgressRule { to: out, ports: None }]),
     }
@@ -109,14 +109,14 @@ fn published(stack: &Stack, service: &Service) -> NetworkPolicySpec {
             match_labels: Some(metadata::identity(stack, &Part::Service(service.name.clone()))),
             match_expressions: None,
         }),
-        policy_types: types(&[INGRESS]),
+        policy_types: Some(types(&[INGRESS])),
         ingress: Some(vec![NetworkPolicyIngressRule { from: None, ports: Some(ports.collect()) }]),
         egress: None,
     }
 }
 
-fn types(types: &[&str]) -> Option<Vec<String>> {
-    Some(types.iter().map(|t| (*t).to_owned()).collect())
+fn types(types: &[&str]) -> Vec<String> {
+    types.iter().map(|t| (*t).to_owned()).collect()
 }
 
 fn peer(pods: LabelSelector) -> NetworkPolicyPeer {

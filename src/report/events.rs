@@ -47,17 +47,17 @@ pub(super) fn between(before: &AppStackStatus, now: &AppStackStatus) -> Vec<Even
                 &format!("{} pods of {image} are ready", service.ready.unwrap_or(0)),
             )),
             ServiceState::Progressing if entered => {
-                events.push(Event::of(name, "RolloutStarted", false, &format!("rolling out {image}")))
+                events.push(Event::of(name, "RolloutStarted", false, &format!("rolling out {image}")));
             }
             ServiceState::Failed => {
                 let reason = match service.reason.as_deref() {
-                    Some(own @ ("NameConflict" | "DependencyFailed" | "VolumeResizeRefused" | "Refused")) => own,
-                    _ => "RolloutFailed",
+                    Some("ProgressDeadlineExceeded") | None => "RolloutFailed",
+                    Some(own) => own,
                 };
                 events.push(Event::of(name, reason, true, message));
             }
             ServiceState::Degraded if entered => {
-                events.push(Event::of(name, "Degraded", true, &format!("not all pods are ready {message}")))
+                events.push(Event::of(name, "Degraded", true, &format!("not all pods are ready {message}")));
             }
             _ => {}
         }
@@ -73,7 +73,7 @@ pub(super) fn between(before: &AppStackStatus, now: &AppStackStatus) -> Vec<Even
             "SpecInvalid" | "DependencyCycle" | "Undecodable" => events.push(Event::new(&reason, true, &message)),
             "Suspended" => events.push(Event::new("Suspended", false, &message)),
             _ if was.is_some_and(|(reason, _)| reason == "Suspended") => {
-                events.push(Event::new("Resumed", false, "the stack is looked after again"))
+                events.push(Event::new("Resumed", false, "the stack is looked after again"));
             }
             _ => {}
         }

@@ -27,7 +27,7 @@ pub(super) fn service(
         .and_then(|id| of.children.get(id))
         .filter(|child| child.label(labels::SERVICE) == service.name && child.label(labels::STACK) == of.stack.name);
     let facts = live.map(|child| child.facts.clone()).unwrap_or_default();
-    let (state, reason, message) = standing(of, service, live.map(AsRef::as_ref));
+    let (state, reason, message) = standing(of, service, live.map(AsRef::as_ref), before);
     let waiting_on = match of.plan.steps.get(&service.name) {
         Some(Step::Hold(waits)) if !waits.is_empty() => Some(waits.iter().map(describe).collect::<Vec<_>>().join(", ")),
         _ => None,
@@ -42,11 +42,13 @@ pub(super) fn service(
             Scale::Auto(auto) => auto.min,
         })),
         ready: Some(facts.ready_replicas),
-        updated: Some(if of.plan.progress.get(&service.name) == Some(&Progress::NotYet) {
-            0
-        } else {
-            facts.updated_replicas
-        }),
+        updated: Some(
+            if state != ServiceState::Ready && of.plan.progress.get(&service.name) == Some(&Progress::NotYet) {
+                0
+            } else {
+                facts.updated_replicas
+            },
+        ),
         waiting_on: waiting_on.map(|text| bounded(&text)),
         reason,
         message: message.map(|text| bounded(&text)),
@@ -66,6 +68,7 @@ fn standing(
     of: &Subject<'_>,
     service: &Service,
     live: Option<&Child>,
+    before: Option<&ServiceStatus>,
 ) -> (ServiceState, Option<String>, Option<String>) {
     let progress = of.plan.progress.get(&service.name).copied().unwrap_or(Progress::NotYet);
     let said = |state, reason: &str, message: String| (state, Some(reason.to_owned()), Some(message));
@@ -97,6 +100,9 @@ fn standing(
         return said(ServiceState::Failed, reason, refusal.message.clone());
     }
     let Some(live) = live else { return (ServiceState::Pending, None, None) };
+    if progress == Progress::NotYet && was_ready_as_it_is(service, live, before) {
+        return (ServiceState::Ready, None, None);
+    }
     let trouble = trouble(of, service, live);
     let state = match progress {
         Progress::Complete if live.facts.spec_replicas == Some(0) => ServiceState::Stopped,
@@ -113,6 +119,19 @@ fn standing(
     };
     let (reason, message) = trouble.unzip();
     (state, reason, message.filter(|m| !m.is_empty()))
+}
+
+/// A generation that its controller has not seen yet may be nothing but a foreign annotation: what was ready at this revision and count is said
+/// to be so until the controller says otherwise, a moment later.
+fn was_ready_as_it_is(service: &Service, live: &Child, before: Option<&ServiceStatus>) -> bool {
+    let revision = Some(service.revision.as_str());
+    before.is_some_and(|before| {
+        before.state == ServiceState::Ready
+            && before.revision.as_deref() == revision
+            && live.annotation(labels::REVISION) == revision
+            && before.desired == live.facts.spec_replicas
+            && live.facts.available_replicas >= live.facts.spec_replicas.unwrap_or(1)
+    })
 }
 
 /// Whether a refused child is a part of this service.
@@ -134,13 +153,8 @@ fn concerns(of: &Subject<'_>, service: &Service, id: &ChildId) -> bool {
 
 /// What ails its pods, those of the wanted revision first, or what keeps them from being made.
 fn trouble(of: &Subject<'_>, service: &Service, live: &Child) -> Option<(String, String)> {
-    let mut pods: Vec<&Child> = of
-        .children
-        .iter()
-        .filter(|(id, _)| id.kind == Kind::Pod)
-        .map(|(_, pod)| pod.as_ref())
-        .filter(|pod| pod.label(labels::SERVICE) == service.name && !pod.is_going())
-        .collect();
+    let mut pods = of.parts.service(&service.name).pods;
+    pods.retain(|pod| !pod.is_going());
     pods.sort_by_key(|pod| pod.annotation(labels::REVISION) != Some(service.revision.as_str()));
     let of_pods = pods.iter().find_map(|pod| pod.facts.pod.trouble.clone());
     let refused = || {

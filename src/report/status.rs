@@ -11,7 +11,7 @@ use super::services;
 use crate::api::{AppStackStatus, ServiceState, ServiceStatus};
 use crate::child::{Child, ChildId};
 use crate::render::Children;
-use crate::rollout::{Plan, Step};
+use crate::rollout::{Parts, Plan, Step};
 use crate::stack::{Problems, Stack};
 
 /// Longest text in a status: an event takes no more.
@@ -26,6 +26,8 @@ pub struct Subject<'a> {
     pub wanted: &'a Children,
     /// What is there.
     pub children: &'a BTreeMap<ChildId, Arc<Child>>,
+    /// Both, by service.
+    pub parts: &'a Parts<'a>,
     /// What happens now.
     pub plan: &'a Plan,
 }
@@ -61,7 +63,7 @@ pub fn report(of: &Subject<'_>, generation: i64, before: &AppStackStatus, now: T
     };
     let mut events = events::between(before, &status);
     events.extend(events::taken_up(of, before));
-    Report { events, status }
+    Report { status, events }
 }
 
 /// On a stack that cannot be run as it is written: every problem, nothing of it applied.
@@ -99,7 +101,8 @@ fn resting(
         waiting_on: None,
         ..before.clone()
     };
-    Report { events: events::between(before, &status), status }
+    let events = events::between(before, &status);
+    Report { status, events }
 }
 
 fn verdict(of: &Subject<'_>, services: &BTreeMap<String, ServiceStatus>) -> (Verdict, &'static str, String) {

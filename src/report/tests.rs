@@ -10,7 +10,7 @@ use super::{Report, Subject, invalid, report, suspended};
 use crate::api::{AppStack, AppStackStatus, PodSecurity, ServiceState};
 use crate::child::{Child, ChildId, Kind, labels};
 use crate::render::{Children, Settings, render};
-use crate::rollout::{Seen, plan};
+use crate::rollout::{Parts, Seen, plan};
 use crate::stack::{Problem, Problems, Stack, check};
 
 struct Scene {
@@ -33,19 +33,19 @@ impl Scene {
         Scene { stack, wanted, children: BTreeMap::new() }
     }
 
-    fn workload(&mut self, service: &str, status: serde_json::Value) {
+    fn workload(&mut self, service: &str, status: &serde_json::Value) {
         let id = ChildId { kind: Kind::Deployment, name: format!("s-{service}") };
         let mut object = self.wanted[&id].object.clone();
         object["metadata"]["generation"] = json!(1);
         object["metadata"]["uid"] = json!("x");
         object["spec"]["replicas"] = json!(1);
-        object["status"] = status;
+        object["status"] = status.clone();
         let mut child: Child = serde_json::from_value(object).unwrap();
         child.digest = Some(self.wanted[&id].digest);
         self.children.insert(id, Arc::new(child));
     }
 
-    fn pod(&mut self, service: &str, status: serde_json::Value) {
+    fn pod(&mut self, service: &str, status: &serde_json::Value) {
         let pod = json!({"metadata": {"name": "p", "labels": {labels::STACK: "s", labels::SERVICE: service}, "annotations": {labels::REVISION: self.stack.services[service].revision}},
             "spec": {"containers": []}, "status": status});
         self.children
@@ -59,7 +59,9 @@ impl Scene {
             &self.wanted,
             &Seen { children: &self.children, refused: &refused, settled: &settled, ungated: &ungated },
         );
-        let subject = Subject { stack: &self.stack, wanted: &self.wanted, children: &self.children, plan: &plan };
+        let parts = Parts::of(&self.wanted, &self.children);
+        let subject =
+            Subject { stack: &self.stack, wanted: &self.wanted, children: &self.children, parts: &parts, plan: &plan };
         report(&subject, 4, before, at(second))
     }
 }
@@ -76,7 +78,7 @@ fn kinds(status: &AppStackStatus) -> Vec<(&str, &str, &str)> {
 #[test]
 fn a_rollout_says_who_waits_for_what() {
     let mut scene = Scene::new();
-    scene.workload("db", json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1}));
+    scene.workload("db", &json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1}));
     let Report { status, .. } = scene.report(&AppStackStatus::default(), 0);
     assert_eq!(kinds(&status), [("Ready", "False", "Progressing"), ("Reconciling", "True", "Progressing")]);
     assert_eq!(status.waiting_on.as_deref(), Some("web waits for db (Healthy): 0/1 pods available"));
@@ -88,8 +90,8 @@ fn a_rollout_says_who_waits_for_what() {
 #[test]
 fn trouble_of_a_pod_is_named_on_its_service_and_on_who_waits_for_it() {
     let mut scene = Scene::new();
-    scene.workload("db", json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1}));
-    scene.pod("db", json!({"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image\nsecond line"}}}]}));
+    scene.workload("db", &json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1}));
+    scene.pod("db", &json!({"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image\nsecond line"}}}]}));
     let Report { status, .. } = scene.report(&AppStackStatus::default(), 0);
     assert_eq!(status.services["db"].reason.as_deref(), Some("ImagePullBackOff"));
     assert_eq!(status.waiting_on.as_deref(), Some("web waits for db (Healthy): ImagePullBackOff: no such image"));
@@ -98,7 +100,7 @@ fn trouble_of_a_pod_is_named_on_its_service_and_on_who_waits_for_it() {
 #[test]
 fn a_refused_pod_is_named_though_there_is_none() {
     let mut scene = Scene::new();
-    scene.workload("db", json!({"observedGeneration": 1, "conditions": [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}]}));
+    scene.workload("db", &json!({"observedGeneration": 1, "conditions": [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}]}));
     let Report { status, .. } = scene.report(&AppStackStatus::default(), 0);
     assert_eq!(status.services["db"].message.as_deref(), Some("exceeded quota"));
 }
@@ -106,15 +108,15 @@ fn a_refused_pod_is_named_though_there_is_none() {
 #[test]
 fn times_move_only_with_what_they_are_of_and_nothing_is_said_twice() {
     let mut scene = Scene::new();
-    scene.workload("db", up());
-    scene.workload("web", json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1}));
+    scene.workload("db", &up());
+    scene.workload("web", &json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1}));
     let first = scene.report(&AppStackStatus::default(), 0);
     assert_eq!(
         scene.report(&first.status, 5),
         Report { status: first.status.clone(), events: vec![] },
         "the same again"
     );
-    scene.workload("web", up());
+    scene.workload("web", &up());
     let second = scene.report(&first.status, 9);
     assert_eq!(kinds(&second.status), [("Ready", "True", "AllServicesReady")]);
     assert_eq!(second.status.services["db"].since, first.status.services["db"].since);
@@ -129,24 +131,41 @@ fn times_move_only_with_what_they_are_of_and_nothing_is_said_twice() {
 #[test]
 fn a_failure_stalls_the_stack_only_when_nothing_moves_any_more() {
     let mut scene = Scene::new();
-    scene.workload("db", json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "conditions": [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]}));
+    scene.workload("db", &json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "conditions": [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]}));
     let Report { status, events } = scene.report(&AppStackStatus::default(), 0);
     assert_eq!(kinds(&status), [("Ready", "False", "ServicesFailed"), ("Stalled", "True", "ServicesFailed")]);
     assert_eq!(status.services["web"].reason.as_deref(), Some("DependencyFailed"));
     assert!(status.services["web"].message.as_deref().unwrap().starts_with("waits for db: ProgressDeadlineExceeded"));
     assert!(events.iter().all(|e| e.warning) && events.len() == 2);
-    scene.workload("db", up());
+    scene.workload("db", &up());
     assert_eq!(kinds(&scene.report(&status, 1).status)[1].0, "Reconciling", "it clears by itself");
 }
 
 #[test]
 fn a_service_that_lost_its_pods_later_is_degraded() {
     let mut scene = Scene::new();
-    scene.workload("web", up());
-    scene.workload("db", json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "conditions": [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]}));
+    scene.workload("web", &up());
+    scene.workload("db", &json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "conditions": [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]}));
     let Report { status, .. } = scene.report(&AppStackStatus::default(), 0);
     assert_eq!(status.services["db"].state, ServiceState::Degraded);
     assert_eq!(kinds(&status)[0], ("Ready", "False", "Degraded"));
+}
+
+#[test]
+fn a_foreign_annotation_makes_no_status_flicker_and_a_new_count_does() {
+    let mut scene = Scene::new();
+    scene.workload("db", &up());
+    scene.workload("web", &up());
+    let first = scene.report(&AppStackStatus::default(), 0).status;
+    let id = ChildId { kind: Kind::Deployment, name: "s-db".into() };
+    Arc::make_mut(scene.children.get_mut(&id).unwrap()).meta.generation = Some(2);
+    assert_eq!(scene.report(&first, 1).status, first);
+    Arc::make_mut(scene.children.get_mut(&id).unwrap()).facts.spec_replicas = Some(2);
+    assert_eq!(
+        scene.report(&first, 1).status.services["db"].state,
+        ServiceState::Progressing,
+        "ready would be said too early"
+    );
 }
 
 #[test]

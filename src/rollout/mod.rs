@@ -5,6 +5,7 @@
 mod differs;
 mod gate;
 pub mod health;
+mod parts;
 mod plan;
 mod prune;
 mod replicas;
@@ -12,5 +13,6 @@ mod replicas;
 #[cfg(test)]
 mod tests;
 
+pub use parts::Parts;
 pub use plan::{Body, Cause, Delete, Guard, Plan, Refusal, RefusalKind, Seen, Step, Wait, Write, plan};
 pub use replicas::first_count;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::differs::{Difference, difference};
 use super::gate::{self, Standing, Verdict};
 use super::health::{self, Progress};
+use super::parts::Parts;
 use super::prune;
 use super::replicas::{self, Replicas};
 use crate::api::Condition;
@@ -168,7 +169,11 @@ pub struct Delete {
 
 /// The next writes and deletes of a stack, and where each of its services stands.
 pub fn plan(stack: &Stack, wanted: &Children, seen: &Seen<'_>) -> Plan {
-    let mut planner = Planner { stack, wanted, seen, out: Plan::default(), standings: BTreeMap::new() };
+    let parts = Parts::of(wanted, seen.children);
+    let shared =
+        wanted.iter().filter(|(_, w)| !matches!(w.part, Part::Service(_))).map(|(id, w)| (id, &w.part)).collect();
+    let mut planner =
+        Planner { stack, wanted, seen, parts: &parts, shared, out: Plan::default(), standings: BTreeMap::new() };
     for (id, child) in wanted.iter().filter(|(id, _)| !id.kind.starts_pods()) {
         planner.note_refusal(id, child);
     }
@@ -187,6 +192,9 @@ struct Planner<'a> {
     stack: &'a Stack,
     wanted: &'a Children,
     seen: &'a Seen<'a>,
+    parts: &'a Parts<'a>,
+    /// Children that are not for one service alone.
+    shared: Vec<(&'a ChildId, &'a Part)>,
     out: Plan,
     standings: BTreeMap<String, Standing>,
 }
@@ -194,8 +202,10 @@ struct Planner<'a> {
 impl Planner<'_> {
     /// The live child under this name, if it is ours.
     fn ours(&self, id: &ChildId, wanted: &Wanted) -> Option<&Arc<Child>> {
-        let labels: Vec<(&str, &str)> = wanted.labels().collect();
-        self.seen.children.get(id).filter(|child| child.is_of(&self.stack.name, &self.stack.uid, &labels))
+        self.seen
+            .children
+            .get(id)
+            .filter(|child| child.is_of(&self.stack.name, &self.stack.uid, &wanted.labels().collect::<Vec<_>>()))
     }
 
     /// Notes down a foreign object in our place, or a refusal that is not due again. True if there is one.
@@ -214,11 +224,8 @@ impl Planner<'_> {
     }
 
     fn service(&mut self, service: &Service) {
-        let Some((id, wanted)) =
-            self.wanted.iter().find(|(id, w)| id.kind.starts_pods() && w.part == Part::Service(service.name.clone()))
-        else {
-            return;
-        };
+        let parts = self.parts.service(&service.name);
+        let Some((id, wanted)) = parts.workload else { return };
         let refused = self.note_refusal(id, wanted);
         let live = self.ours(id, wanted).cloned();
         let progress = health::progress(live.as_deref(), &service.revision);
@@ -226,7 +233,7 @@ impl Planner<'_> {
         let has_autoscaler =
             self.seen.children.get(&autoscaler).is_some_and(|child| child.label(labels::SERVICE) == service.name);
         let replicas = replicas::decide(&service.scale, live.as_deref(), has_autoscaler);
-        let needed = self.needed_by(service);
+        let needed = self.needed_by(service, &parts.beside);
 
         // What is there already serves, though a change to it is refused; what is not there holds the service.
         let missing = |id: &&ChildId| self.wanted.get(*id).is_some_and(|w| self.ours(id, w).is_none());
@@ -258,7 +265,7 @@ impl Planner<'_> {
             _ => {}
         }
 
-        let pods = || self.pods(&service.name);
+        let pods = || parts.pods.iter().copied();
         let facts = live.as_ref().map(|child| &child.facts);
         let standing = Standing {
             progress,
@@ -363,15 +370,17 @@ impl Planner<'_> {
 
     /// An autoscaler follows its workload: made first, it would find nothing to scale.
     fn after(&self, id: &ChildId, wanted: &Wanted) -> Vec<ChildId> {
-        let follows = |other: &&ChildId| id.kind == Kind::Autoscaler && other.kind.starts_pods();
-        self.wanted.iter().filter(|(_, w)| w.part == wanted.part).map(|(id, _)| id).filter(follows).cloned().collect()
+        match &wanted.part {
+            Part::Service(name) if id.kind == Kind::Autoscaler => {
+                self.parts.service(name).workload.map(|(id, _)| id.clone()).into_iter().collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     fn has_workload(&self, service: &str) -> bool {
-        let of_service =
-            |id: &ChildId| self.wanted.get(id).is_some_and(|w| w.part == Part::Service(service.to_owned()));
-        self.out.writes.iter().any(|w| w.id.kind.starts_pods() && of_service(&w.id))
-            || self.seen.children.keys().any(|id| id.kind.starts_pods() && of_service(id))
+        let Some((id, _)) = self.parts.service(service).workload else { return false };
+        self.out.writes.iter().any(|w| w.id == *id) || self.seen.children.contains_key(id)
     }
 
     /// Whether the workload of a service keeps an older template for now.
@@ -380,27 +389,14 @@ impl Planner<'_> {
     }
 
     /// Children without which the pods of a service must not start: its walls, its claims, its configs, and the names it answers to.
-    fn needed_by(&self, service: &Service) -> Vec<ChildId> {
-        let is_needed = |id: &ChildId, part: &Part| match part {
+    fn needed_by(&self, service: &Service, beside: &[&ChildId]) -> Vec<ChildId> {
+        let shared = self.shared.iter().filter(|(id, part)| match part {
             Part::Stack => true,
             Part::Network(name) => service.networks.contains(name),
             Part::Volume(name) | Part::Config(name) => mounts(service, name, id.kind),
-            Part::Service(name) => *name == service.name && matches!(id.kind, Kind::Service | Kind::NetworkPolicy),
-        };
-        self.wanted
-            .iter()
-            .filter(|(id, w)| !id.kind.starts_pods() && is_needed(id, &w.part))
-            .map(|(id, _)| id.clone())
-            .collect()
-    }
-
-    fn pods(&self, service: &str) -> impl Iterator<Item = &Child> {
-        self.seen
-            .children
-            .iter()
-            .filter(|(id, _)| id.kind == Kind::Pod)
-            .map(|(_, pod)| pod.as_ref())
-            .filter(move |pod| pod.label(labels::SERVICE) == service)
+            Part::Service(_) => false,
+        });
+        shared.map(|(id, _)| (*id).clone()).chain(beside.iter().map(|id| (*id).clone())).collect()
     }
 
     fn finish(mut self) -> Plan {

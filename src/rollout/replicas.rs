@@ -5,6 +5,7 @@ use crate::stack::Scale;
 
 /// What a write of the workload says about its count, and whether the count alone calls for a write.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // each is asked by itself
 pub(super) struct Replicas {
     /// `spec.replicas` of the body; none leaves it to its owner.
     pub(super) state: Option<i32>,

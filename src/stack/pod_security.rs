@@ -47,7 +47,7 @@ pub(super) fn check(context: Option<&SecurityContext>, level: PodSecurity, most:
     let Some(context) = context else { return };
     if level < PodSecurity::Privileged {
         let mut needs_privileged = |path: &str, what: &str| {
-            here.problem(&format!(".securityContext.{path}"), format!("{what} needs podSecurity: Privileged"))
+            here.problem(&format!(".securityContext.{path}"), format!("{what} needs podSecurity: Privileged"));
         };
         if context.privileged == Some(true) {
             needs_privileged("privileged", "privileged");
@@ -64,7 +64,7 @@ pub(super) fn check(context: Option<&SecurityContext>, level: PodSecurity, most:
     }
     if level == PodSecurity::Restricted {
         let mut refused = |path: &str, message: &str| {
-            here.problem(&format!(".securityContext.{path}"), format!("{message} under podSecurity: Restricted"))
+            here.problem(&format!(".securityContext.{path}"), format!("{message} under podSecurity: Restricted"));
         };
         if context.run_as_user == Some(0) {
             refused("runAsUser", "must not be 0");

@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::api::PodSecurity;
 use crate::child::{Child, Kind};
 use crate::controller::lease::Leadership;
+use crate::controller::publish::Publisher;
 use crate::controller::queue::Outcome;
 use crate::controller::reconcile::{Context, reconcile};
 use crate::controller::run::Options;
@@ -61,10 +62,12 @@ impl Fake {
             async move { Ok::<_, std::io::Error>(answer(&state, request).await) }
         });
         let client = Client::new(service, "n");
+        let (store, writer) = (Arc::new(Store::default()), Writer::new(client.clone(), Leadership::for_test(until)));
+        let recorder = Recorder::new(client, Reporter { controller: "appstack".into(), instance: None });
         let context = Context {
-            store: Store::default(),
-            writer: Writer::new(client.clone(), Leadership::for_test(until)),
-            recorder: Recorder::new(client, Reporter { controller: "appstack".into(), instance: None }),
+            publisher: Publisher::new(store.clone(), writer.clone(), recorder),
+            store,
+            writer,
             options: Options {
                 watch_namespace: None,
                 lease_namespace: "n".into(),
@@ -107,6 +110,7 @@ impl Fake {
     pub(super) async fn pass(&self) -> (Vec<Sent>, Outcome) {
         self.state.lock().unwrap().sent.clear();
         let outcome = reconcile(&self.context, &self.key).await;
+        self.context.publisher.settled().await;
         let sent =
             self.state.lock().unwrap().sent.iter().filter(|sent| !sent.path.starts_with("events")).cloned().collect();
         (sent, outcome)

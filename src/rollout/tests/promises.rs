@@ -310,7 +310,7 @@ fn replicas_have_one_owner_at_a_time() {
     world.settle();
     assert_eq!(count(&world), Some(3), "created at the minimum");
     world.change("web", |child| {
-        (child.facts.spec_replicas, child.facts.replicas_owner) = (Some(6), ReplicasOwner::Autoscaler)
+        (child.facts.spec_replicas, child.facts.replicas_owner) = (Some(6), ReplicasOwner::Autoscaler);
     });
     assert!(world.plan().writes.is_empty(), "the autoscaler's count is no drift");
 
@@ -327,7 +327,7 @@ fn replicas_have_one_owner_at_a_time() {
     world.pass();
     assert_eq!(count(&world), Some(3), "nobody would ever scale up from 0");
     world.change("web", |child| {
-        (child.facts.spec_replicas, child.facts.replicas_owner) = (Some(5), ReplicasOwner::Ours)
+        (child.facts.spec_replicas, child.facts.replicas_owner) = (Some(5), ReplicasOwner::Ours);
     });
     world.edit(&auto);
     let plan = world.plan();
@@ -352,7 +352,7 @@ fn replicas_have_one_owner_at_a_time() {
     let written = world.pass();
     assert_eq!(written, [autoscaler], "turning it on is one request");
     world.change("web", |child| {
-        (child.facts.spec_replicas, child.facts.replicas_owner) = (Some(4), ReplicasOwner::Autoscaler)
+        (child.facts.spec_replicas, child.facts.replicas_owner) = (Some(4), ReplicasOwner::Autoscaler);
     });
     world.edit(&fixed(Some(7)));
     let plan = world.plan();
@@ -402,7 +402,7 @@ fn an_object_on_its_way_out_is_waited_for() {
     world.settle();
     let going = |child: &mut Child| {
         child.meta.deletion_timestamp =
-            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH))
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH));
     };
     world.change("web", going);
     assert!(world.plan().writes.is_empty());
