@@ -1,5 +1,7 @@
 //! Health checks, in Compose's words.
 
+use std::collections::BTreeMap;
+
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -58,6 +60,10 @@ pub struct HttpProbe {
     /// `HTTP` or `HTTPS` (its certificate is not checked); unset: `HTTP`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheme: Option<HttpScheme>,
+    /// Headers to send, by name.
+    #[schemars(schema_with = "schema::headers")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
 }
 
 /// A TCP connection to a port of the pod.

@@ -152,6 +152,22 @@ pub(super) fn mounts<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     schema
 }
 
+/// Headers of an HTTP check, by name.
+pub(super) fn headers(_: &mut SchemaGenerator) -> Schema {
+    let mut schema = json_schema!({
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 16,
+        "additionalProperties": {"type": "string", "minLength": 1, "maxLength": 1024},
+    });
+    push_rule(
+        &mut schema,
+        "self.all(k, size(k) <= 128 && k.matches('^[-A-Za-z0-9]+$'))",
+        "header names must be letters, digits and hyphens, such as 'X-Probe'",
+    );
+    schema
+}
+
 /// Annotations for a cloud's load balancer.
 pub(super) fn annotations(_: &mut SchemaGenerator) -> Schema {
     let mut schema = json_schema!({

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ExecAction, HTTPGetAction, Probe, TCPSocketAction};
+use k8s_openapi::api::core::v1::{ExecAction, HTTPGetAction, HTTPHeader, Probe, TCPSocketAction};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::api::HttpScheme;
@@ -38,7 +38,7 @@ fn handler(probe: &stack::Probe) -> Probe {
         stack::Probe::Exec(command) => {
             Probe { exec: Some(ExecAction { command: Some(command.clone()) }), ..Probe::default() }
         }
-        stack::Probe::Http { port: at, path, scheme } => Probe {
+        stack::Probe::Http { port: at, path, scheme, headers } => Probe {
             http_get: Some(HTTPGetAction {
                 port: port(at),
                 path: Some(path.clone()),
@@ -49,7 +49,10 @@ fn handler(probe: &stack::Probe) -> Probe {
                     }
                     .into(),
                 ),
-                ..HTTPGetAction::default()
+                http_headers: super::filled(
+                    headers.iter().map(|(name, value)| HTTPHeader { name: name.clone(), value: value.clone() }).collect(),
+                ),
+                host: None,
             }),
             ..Probe::default()
         },

@@ -36,6 +36,7 @@ fn probe(check: &Healthcheck, service: &api::Service, ports: &[Port], here: &mut
             port: port(".healthcheck.http.port", &http.port),
             path: http.path.clone().unwrap_or_else(|| "/".into()),
             scheme: http.scheme.unwrap_or(HttpScheme::Http),
+            headers: http.headers.clone(),
         },
         (None, None, None, Some(tcp)) => Probe::Tcp { port: port(".healthcheck.tcp.port", &tcp.port) },
         _ => {

@@ -206,6 +206,8 @@ pub enum Probe {
         path: String,
         /// Plain or TLS.
         scheme: HttpScheme,
+        /// Sent along.
+        headers: BTreeMap<String, String>,
     },
     /// A connection.
     Tcp {
