@@ -1,7 +1,8 @@
 //! Says how stacks stand: their status when it differs, then the events that go with the difference.
 //!
-//! No pass waits for it: a dependant must not start later because a status was being written. One write per stack is under way at a time; reports
-//! that come meanwhile are folded into one, of which the latest status counts.
+//! No pass waits for it: a dependant must not start later because a status was being written. The first news is written at once; what comes
+//! in the next moments is folded into one write, of which the latest status counts. To the API server a status of twenty services is five times
+//! as dear as a Deployment, and during a rollout it changes with every pod.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::{Event, EventType, Recorder};
+use tokio::time::Instant;
 
 use super::error::Failure;
 use super::store::{StackKey, Store};
@@ -18,6 +20,8 @@ use crate::child::Kind;
 use crate::report::{self, Report};
 use crate::stack::names;
 
+/// Between two statuses of a stack.
+const PACE: Duration = Duration::from_millis(200);
 /// Until a status that could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -72,6 +76,7 @@ impl Publisher {
 
     async fn deliver(&self, key: &StackKey) {
         while let Some((reference, report)) = self.take(key) {
+            let next = Instant::now() + PACE;
             match self.writer.status(key, &report.status).await {
                 Ok(Some(stack)) => self.store.wrote_stack(stack),
                 // The stack is gone, or its namespace is going, or another operator speaks now.
@@ -88,6 +93,7 @@ impl Publisher {
             for event in report.events {
                 self.record(key, &reference, event).await;
             }
+            tokio::time::sleep_until(next).await;
         }
     }
 

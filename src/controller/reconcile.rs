@@ -181,6 +181,10 @@ impl Memory {
             let children = render(&stack, &options.rendering);
             (stack, children)
         });
+        if let Ok((_, wanted)) = &model {
+            self.settled.retain(|id, _| wanted.contains_key(id));
+            self.refusals.retain(|id, _| wanted.contains_key(id));
+        }
         self.rendered.insert(Arc::new(Rendered { of, model })).clone()
     }
 }

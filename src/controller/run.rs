@@ -78,7 +78,7 @@ pub async fn run(client: Client, options: Options, stop: impl Future<Output = ()
     tracing::info!(identity = context.options.identity, "waiting for the lease");
     tokio::select! {
         () = leadership.gained() => tracing::info!("leading"),
-        () = &mut stop => {}
+        () = &mut stop => return Ok(()),
     }
 
     let mut queue: Queue<StackKey> = Queue::new(WINDOW);

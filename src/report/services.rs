@@ -92,12 +92,12 @@ fn standing(
     }
     // A part of it that is refused, while its pods run on what is there.
     if let Some((id, refusal)) = of.plan.refusals.iter().find(|(id, _)| concerns(of, service, id)) {
-        let reason = if id.kind == Kind::Claim && refusal.kind == RefusalKind::Refused {
-            "VolumeResizeRefused"
-        } else {
-            refusal.kind.reason()
-        };
-        return said(ServiceState::Failed, reason, refusal.message.clone());
+        if id.kind == Kind::Claim && refusal.kind == RefusalKind::Refused && of.children.contains_key(id) {
+            let live = of.children.get(id).map_or("", |claim| claim.facts.storage.as_str());
+            let message = format!("{id} stays at {live}: {}", refusal.message);
+            return said(ServiceState::Failed, "VolumeResizeRefused", message);
+        }
+        return said(ServiceState::Failed, refusal.kind.reason(), refusal.message.clone());
     }
     let Some(live) = live else { return (ServiceState::Pending, None, None) };
     if progress == Progress::NotYet && was_ready_as_it_is(service, live, before) {

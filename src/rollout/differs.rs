@@ -25,6 +25,11 @@ pub(super) fn difference(
     revision: Option<&str>,
     seen: &Seen<'_>,
 ) -> Difference {
+    // Of an earlier stack of this name: the garbage collector is after it.
+    let owner = wanted.object["metadata"]["ownerReferences"][0]["uid"].as_str();
+    if live.owner().map(|owner| owner.uid.as_str()) != owner {
+        return Difference::Real;
+    }
     if live.digest == Some(wanted.digest) {
         return Difference::None;
     }

@@ -400,7 +400,8 @@ impl Planner<'_> {
     }
 
     fn finish(mut self) -> Plan {
-        let quiet = self.standings.values().all(|s| matches!(s.step, Step::Done) && s.progress >= Progress::Finished);
+        let at_rest = |s: &Standing| matches!(s.step, Step::Done) && s.progress >= Progress::Overdue;
+        let quiet = self.standings.values().all(at_rest);
         let steps = self.out.steps.clone();
         self.out.deletes = prune::prune(self.stack, self.wanted, self.seen, |name| steps.get(name).cloned(), quiet);
         self.out.writes.sort_by(|a, b| a.id.cmp(&b.id));

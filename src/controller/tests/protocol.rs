@@ -19,7 +19,7 @@ fn writes_of<'a>(sent: &'a [Sent], place: &str) -> Vec<&'a Sent> {
     sent.iter().filter(|s| s.path == place).collect()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_first_rollout_is_one_request_per_child_in_the_order_of_kinds_and_one_status() {
     let fake = Fake::new(&two());
     let (sent, outcome) = fake.pass().await;
@@ -47,7 +47,7 @@ async fn a_first_rollout_is_one_request_per_child_in_the_order_of_kinds_and_one_
     assert!(fake.pass().await.0.is_empty(), "a converged stack costs nothing");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_name_that_is_taken_is_looked_at_once_and_left_alone_until_it_is_due() {
     let fake = Fake::new(&two());
     let foreign = json!({"metadata": {"name": "db", "namespace": "n", "uid": "theirs", "resourceVersion": "7"}});
@@ -67,7 +67,7 @@ async fn a_name_that_is_taken_is_looked_at_once_and_left_alone_until_it_is_due()
     assert!(fake.pass().await.0.is_empty(), "not before it is due");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_child_of_ours_that_lost_its_labels_is_taken_back() {
     let fake = Fake::new(&two());
     let stripped = json!({"metadata": {"name": "db", "namespace": "n", "uid": "ours", "resourceVersion": "7",
@@ -80,7 +80,7 @@ async fn a_child_of_ours_that_lost_its_labels_is_taken_back() {
     assert_eq!(writes[2].body["metadata"].get("resourceVersion"), None);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_the_server_refuses_is_said_and_not_tried_hot() {
     for (code, message) in
         [(422, "spec is invalid"), (403, "exceeded quota"), (500, "failed to create typed patch object (x)")]
@@ -101,7 +101,7 @@ async fn what_the_server_refuses_is_said_and_not_tried_hot() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn trouble_that_passes_is_tried_again_with_a_delay() {
     for code in [429, 500, 503, 504] {
         let fake = Fake::new(&two());
@@ -127,7 +127,7 @@ async fn a_server_that_hangs_holds_no_pass_for_longer_than_a_call_may_take() {
     assert!(began.elapsed() <= Duration::from_secs(11), "{:?}", began.elapsed());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_does_not_lead_sends_nothing() {
     for until in [None, Some(Instant::now())] {
         let fake = Fake::led_until(&two(), until);
@@ -137,7 +137,7 @@ async fn who_does_not_lead_sends_nothing() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_not_wanted_goes_with_preconditions_once_all_is_quiet() {
     let fake = Fake::new(&two());
     fake.pass().await;
@@ -158,7 +158,7 @@ async fn what_is_not_wanted_goes_with_preconditions_once_all_is_quiet() {
     assert!(fake.pass().await.0.is_empty(), "their last events are on the way");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_spec_that_cannot_be_run_is_explained_and_nothing_of_it_applied() {
     let fake =
         Fake::new(&json!({"a": {"image": "a", "dependsOn": {"b": {}}}, "b": {"image": "b", "dependsOn": {"a": {}}}}));
@@ -172,7 +172,7 @@ async fn a_spec_that_cannot_be_run_is_explained_and_nothing_of_it_applied() {
     assert_eq!(fake.condition("Stalled"), Value::Null);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_suspended_stack_is_left_as_it_is() {
     let fake = Fake::new(&two());
     fake.pass().await;
@@ -183,7 +183,7 @@ async fn a_suspended_stack_is_left_as_it_is() {
     assert_eq!(fake.status()["services"].as_object().unwrap().len(), 2, "what was known is kept");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_stack_that_cannot_be_read_is_reported() {
     let fake = Fake::new(&two());
     fake.write(2, &json!({"services": {"db": {"image": 5}}}));
