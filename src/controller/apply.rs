@@ -116,16 +116,12 @@ async fn send(
             Ok(Some(wanted.digest))
         }
         Body::Object { guard, replicas, keep } => {
-            let mut body = body(wanted, id, guard, *replicas, keep.as_deref());
+            let body = body(wanted, id, guard, *replicas, keep.as_deref());
             let child = match writer.apply(&key.namespace, id, &body, *guard == Guard::Absent).await {
-                Err(Failure::NameTaken) => take_back(context, key, stack, id, wanted, body.clone()).await?,
+                Err(Failure::NameTaken) => take_back(context, key, stack, id, wanted, body).await?,
                 Err(Failure::Refused(message)) if *guard != Guard::Absent => {
-                    if !in_the_way::clear(writer, key, id, &body).await? {
-                        return Err(Failure::Refused(message));
-                    }
-                    // Its version has moved by our own hand.
-                    body["metadata"].as_object_mut().and_then(|meta| meta.remove("resourceVersion"));
-                    writer.apply(&key.namespace, id, &body, false).await?
+                    let past = in_the_way::apply_past(writer, key, id, &body).await?;
+                    past.ok_or(Failure::Refused(message))?
                 }
                 other => other?,
             };

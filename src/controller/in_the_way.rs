@@ -1,7 +1,8 @@
 //! A foreign item of a list that makes our own item invalid.
 //!
 //! Ports are keyed by number and protocol, and must differ in name. Who renumbers a port of ours by hand leaves an item of his own with our name;
-//! our apply adds ours beside it, and the server refuses two of one name. An apply cannot remove what another manager owns, so a JSON patch takes it out.
+//! our apply adds ours beside it, and the server refuses two of one name. An apply cannot remove what another manager owns, so a JSON patch does: it gives the
+//! item another name first, since a Service may never be without ports, and takes it away once ours is there.
 
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
@@ -9,56 +10,95 @@ use serde_json::{Value, json};
 use super::error::Failure;
 use super::store::StackKey;
 use super::writer::Writer;
-use crate::child::ChildId;
+use crate::child::{Child, ChildId};
 
-/// Removes the items of the live object that stand in the way of `wanted`. False if there are none: the refusal has another cause.
-pub(super) async fn clear(writer: &Writer, key: &StackKey, id: &ChildId, wanted: &Value) -> Result<bool, Failure> {
-    let Some(live) = writer.look_whole(&key.namespace, id).await? else { return Err(Failure::Stale) };
-    if live["metadata"]["uid"] != wanted["metadata"]["uid"] {
+const DISPLACED: &str = "displaced";
+
+/// Applies `body` past items of other managers that stand in its way. None if there are none: the refusal has another cause.
+pub(super) async fn apply_past(
+    writer: &Writer,
+    key: &StackKey,
+    id: &ChildId,
+    body: &Value,
+) -> Result<Option<Child>, Failure> {
+    let live = writer.look_whole(&key.namespace, id).await?.ok_or(Failure::Stale)?;
+    if live["metadata"]["uid"] != body["metadata"]["uid"] {
         return Err(Failure::Stale);
     }
-    let paths = in_the_way(wanted, &live);
-    if paths.is_empty() {
-        return Ok(false);
+    let items = in_the_way(body, &live);
+    if items.is_empty() {
+        return Ok(None);
     }
-    let mut patch =
-        vec![json!({"op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]})];
-    patch.extend(paths.iter().map(|path| json!({"op": "remove", "path": path})));
-    writer.remove_items(&key.namespace, id, &json!(patch)).await?;
-    tracing::info!(stack = %key, child = %id, ?paths, "took foreign items out of the way");
-    Ok(true)
+    let rename = |(at, path): (usize, &String)| {
+        let name = format!("{DISPLACED}-{at}");
+        json!({"op": "replace", "path": format!("{path}/name"), "value": name})
+    };
+    patch(writer, key, id, &live, items.iter().enumerate().map(rename).collect()).await?;
+    let mut body = body.clone();
+    body["metadata"].as_object_mut().and_then(|meta| meta.remove("resourceVersion")); // moved by our own hand
+    let child = writer.apply(&key.namespace, id, &body, false).await?;
+    let live = writer.look_whole(&key.namespace, id).await?.ok_or(Failure::Stale)?;
+    let remove = displaced(&live).into_iter().map(|path| json!({"op": "remove", "path": path})).collect();
+    patch(writer, key, id, &live, remove).await?;
+    tracing::info!(stack = %key, child = %id, items = items.len(), "took foreign items out of the way");
+    Ok(Some(child))
 }
 
-impl Writer {
-    async fn remove_items(&self, namespace: &str, id: &ChildId, patch: &Value) -> Result<(), Failure> {
-        let patch = serde_json::from_value(patch.clone()).map_err(|error| Failure::Refused(error.to_string()))?;
-        let api = self.children(namespace, id);
-        self.bounded(false, async { api.patch(&id.name, &PatchParams::default(), &Patch::<Value>::Json(patch)).await })
-            .await
-            .map(|_| ())
-    }
+async fn patch(
+    writer: &Writer,
+    key: &StackKey,
+    id: &ChildId,
+    live: &Value,
+    operations: Vec<Value>,
+) -> Result<(), Failure> {
+    let version =
+        json!({"op": "test", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]});
+    let all: Vec<Value> = std::iter::once(version).chain(operations).collect();
+    let patch = serde_json::from_value(json!(all)).map_err(|error| Failure::Refused(error.to_string()))?;
+    let api = writer.children(&key.namespace, id);
+    let params = PatchParams::default();
+    writer.bounded(false, async { api.patch(&id.name, &params, &Patch::<Value>::Json(patch)).await }).await.map(|_| ())
 }
 
-/// JSON pointers, last first, so that each is still right when the ones before it are gone.
+/// JSON pointers of the live items that have a name of ours under another key.
 fn in_the_way(wanted: &Value, live: &Value) -> Vec<String> {
-    let mut lists = vec!["/spec/ports".to_owned()];
-    let containers = "/spec/template/spec/containers";
-    let count = live.pointer(containers).and_then(Value::as_array).map_or(0, Vec::len);
-    lists.extend((0..count).map(|at| format!("{containers}/{at}/ports")));
-    let mut paths: Vec<String> = lists.iter().flat_map(|list| among(list, wanted, live)).collect();
+    let key = |item: &Value| (item["port"].clone(), item["containerPort"].clone(), item["protocol"].clone());
+    let find = |list: String| {
+        let ours = items(wanted, &list);
+        let stands = |item: &Value| {
+            ours.iter().any(|our| our["name"] == item["name"]) && !ours.iter().any(|our| key(our) == key(item))
+        };
+        let live = items(live, &list);
+        let found: Vec<String> =
+            live.iter().enumerate().filter(|(_, item)| stands(item)).map(|(at, _)| format!("{list}/{at}")).collect();
+        found
+    };
+    lists(live).into_iter().flat_map(find).collect()
+}
+
+/// JSON pointers of the items that were given another name, last first, so that each is still right when the ones before it are gone.
+fn displaced(live: &Value) -> Vec<String> {
+    let named = |item: &Value| item["name"].as_str().is_some_and(|name| name.starts_with(DISPLACED));
+    let find = |list: String| {
+        let items = items(live, &list);
+        let found: Vec<String> =
+            items.iter().enumerate().filter(|(_, item)| named(item)).map(|(at, _)| format!("{list}/{at}")).collect();
+        found
+    };
+    let mut paths: Vec<String> = lists(live).into_iter().flat_map(find).collect();
     paths.reverse();
     paths
 }
 
-fn among(list: &str, wanted: &Value, live: &Value) -> Vec<String> {
-    let items = |object: &Value| object.pointer(list).and_then(Value::as_array).cloned().unwrap_or_default();
-    let key = |item: &Value| (item["port"].clone(), item["containerPort"].clone(), item["protocol"].clone());
-    let ours = items(wanted);
-    let stands = |item: &Value| {
-        ours.iter().any(|our| our["name"] == item["name"] && key(our) != key(item))
-            && !ours.iter().any(|our| key(our) == key(item))
-    };
-    items(live).iter().enumerate().filter(|(_, item)| stands(item)).map(|(at, _)| format!("{list}/{at}")).collect()
+/// Where an object has ports.
+fn lists(live: &Value) -> Vec<String> {
+    let containers = "/spec/template/spec/containers";
+    let count = live.pointer(containers).and_then(Value::as_array).map_or(0, Vec::len);
+    std::iter::once("/spec/ports".to_owned()).chain((0..count).map(|at| format!("{containers}/{at}/ports"))).collect()
+}
+
+fn items(object: &Value, list: &str) -> Vec<Value> {
+    object.pointer(list).and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -70,9 +110,15 @@ mod tests {
         let wanted = json!({"spec": {"ports": [{"name": "http", "port": 80, "protocol": "TCP"}, {"name": "dns", "port": 53, "protocol": "UDP"}]}});
         let live = json!({"spec": {"ports": [{"name": "http", "port": 81, "protocol": "TCP"}, {"name": "theirs", "port": 9, "protocol": "TCP"},
             {"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns", "port": 54, "protocol": "UDP"}]}});
-        assert_eq!(in_the_way(&wanted, &live), ["/spec/ports/3", "/spec/ports/0"]);
+        assert_eq!(in_the_way(&wanted, &live), ["/spec/ports/0", "/spec/ports/3"]);
         assert!(in_the_way(&wanted, &wanted).is_empty());
         let pods = |port: i32| json!({"spec": {"template": {"spec": {"containers": [{"ports": [{"name": "http", "containerPort": port, "protocol": "TCP"}]}]}}}});
         assert_eq!(in_the_way(&pods(80), &pods(81)), ["/spec/template/spec/containers/0/ports/0"]);
+    }
+
+    #[test]
+    fn displaced_items_go_last_first() {
+        let live = json!({"spec": {"ports": [{"name": "displaced-0"}, {"name": "http"}, {"name": "displaced-1"}]}});
+        assert_eq!(displaced(&live), ["/spec/ports/2", "/spec/ports/0"]);
     }
 }

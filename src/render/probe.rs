@@ -50,7 +50,10 @@ fn handler(probe: &stack::Probe) -> Probe {
                     .into(),
                 ),
                 http_headers: super::filled(
-                    headers.iter().map(|(name, value)| HTTPHeader { name: name.clone(), value: value.clone() }).collect(),
+                    headers
+                        .iter()
+                        .map(|(name, value)| HTTPHeader { name: name.clone(), value: value.clone() })
+                        .collect(),
                 ),
                 host: None,
             }),

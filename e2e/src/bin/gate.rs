@@ -95,7 +95,8 @@ async fn bare_run(t: &Live, live: &[(Kind, Value)], chains: usize, times: &mut T
     for (kind, object) in beside {
         t.space.api(*kind).patch(json::name(object), &how, &Patch::Apply(&body(*kind, object))).await.unwrap();
     }
-    let bodies: BTreeMap<String, Value> = deployments.iter().map(|(_, d)| (json::name(d).to_owned(), body(Kind::Deployment, d))).collect();
+    let bodies: BTreeMap<String, Value> =
+        deployments.iter().map(|(_, d)| (json::name(d).to_owned(), body(Kind::Deployment, d))).collect();
     let api = t.space.api(Kind::Deployment);
     let from = api.list(&ListParams::default()).await.unwrap().metadata.resource_version.unwrap();
     let mut events = api.watch(&WatchParams::default(), &from).await.unwrap().boxed();

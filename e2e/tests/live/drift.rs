@@ -103,8 +103,9 @@ fn edited_children_are_put_right_and_foreign_fields_stay() {
             operator_has_looked(&t, &format!("{kind} {name} {at}")).await;
             let requests = audit.since(mark).await.without(is_signal);
             println!("{kind} {name}: put right after {took:.1?}, {} writes of children", requests.child_writes().len());
-            // Where the hand left an item of its own under our name: one is refused, one takes it away, one puts ours there.
-            let expected = if at.starts_with("/spec/ports") { 3 } else { 1 };
+            // Where the hand left an item of its own under our name: one is refused, one gives it another name, one puts
+            // ours there, one takes it away.
+            let expected = if at.starts_with("/spec/ports") { 4 } else { 1 };
             assert_eq!(
                 requests.child_writes().len(),
                 expected,
