@@ -63,7 +63,7 @@ async fn show(args: &StatusArgs, client: Client) -> kube::Result<ExitCode> {
         eprintln!("error: no AppStack '{}' in namespace '{}'", args.name, args.namespace);
         return Ok(ExitCode::from(1));
     };
-    print!("{}", table(&stack, std::io::stdout().is_terminal()));
+    print!("{}", table(&stack, columns()));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -96,7 +96,7 @@ async fn follow(args: &StatusArgs, client: Client) -> kube::Result<ExitCode> {
         let mut out = std::io::stdout().lock();
         let text = if terminal {
             let back = if lines == 0 { String::new() } else { format!("\x1b[{lines}A\x1b[J") };
-            let table = table(&stack, true);
+            let table = table(&stack, columns());
             lines = table.lines().count();
             format!("{back}{table}")
         } else {
@@ -115,6 +115,11 @@ async fn follow(args: &StatusArgs, client: Client) -> kube::Result<ExitCode> {
         }
         before = status;
     }
+}
+
+/// Width of the terminal that standard output is; none if it is none.
+fn columns() -> Option<usize> {
+    std::io::stdout().is_terminal().then(|| terminal_size::terminal_size().map_or(120, |(width, _)| width.0.into()))
 }
 
 fn is_ready(stack: &AppStack) -> bool {

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::api::{AppStack, AppStackStatus, ServiceState, ServiceStatus};
 
-/// A line per service, in kubectl's style, under a line on the whole stack. No line is wider than it must be; the reason comes last.
-pub fn table(stack: &AppStack, coloured: bool) -> String {
+/// A line per service, in kubectl's style, under a line on the whole stack; the reason comes last. On a `terminal` of so many columns it is coloured,
+/// and cut so that no line wraps.
+pub fn table(stack: &AppStack, terminal: Option<usize>) -> String {
     let status = stack.status.clone().unwrap_or_default();
     let ready = status.conditions.iter().find(|c| c.type_ == "Ready");
     let name = stack.metadata.name.as_deref().unwrap_or_default();
@@ -33,10 +34,23 @@ pub fn table(stack: &AppStack, coloured: bool) -> String {
         let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         let line = cells.join("   ");
         let state = at.checked_sub(1).and_then(|at| status.services.values().nth(at)).map(|s| s.state);
-        text.push_str(&paint(line.trim_end(), row.get(1).map_or("", String::as_str), state.filter(|_| coloured)));
+        text.push_str(&paint(
+            &cut(line.trim_end(), terminal),
+            row.get(1).map_or("", String::as_str),
+            state.filter(|_| terminal.is_some()),
+        ));
         text.push('\n');
     }
     text
+}
+
+fn cut(line: &str, columns: Option<usize>) -> String {
+    match columns {
+        Some(columns) if line.chars().count() > columns => {
+            line.chars().take(columns.saturating_sub(1)).chain(['\u{2026}']).collect()
+        }
+        _ => line.to_owned(),
+    }
 }
 
 fn why(service: &ServiceStatus) -> String {
@@ -142,8 +156,12 @@ SERVICE   STATE         READY   WAITING-ON                       WHY
 db        Progressing   0/1                                      ImagePullBackOff: no such image
 web       Waiting       0/1     db (Healthy): ImagePullBackOff
 ";
-        assert_eq!(table(&stack(), false), expected);
-        assert!(table(&stack(), true).contains("\x1b[33mProgressing\x1b[0m"));
+        assert_eq!(table(&stack(), None), expected);
+        assert!(table(&stack(), Some(120)).contains("\x1b[33mProgressing\x1b[0m"));
+        assert!(
+            table(&stack(), Some(40)).contains("web       Waiting       0/1     db (Hea\u{2026}\n"),
+            "a line stays a line"
+        );
     }
 
     #[test]

@@ -40,12 +40,9 @@ pub(super) fn between(before: &AppStackStatus, now: &AppStackStatus) -> Vec<Even
         let message = service.message.as_deref().unwrap_or_default();
         let image = service.image.as_deref().unwrap_or_default();
         match service.state {
-            ServiceState::Ready if entered => events.push(Event::of(
-                name,
-                "RolloutComplete",
-                false,
-                &format!("{} pods of {image} are ready", service.ready.unwrap_or(0)),
-            )),
+            ServiceState::Ready if entered => {
+                events.push(Event::of(name, "RolloutComplete", false, &format!("{image} is ready")))
+            }
             ServiceState::Progressing if entered => {
                 events.push(Event::of(name, "RolloutStarted", false, &format!("rolling out {image}")));
             }
