@@ -1,7 +1,7 @@
 //! Says how stacks stand: their status when it differs, then the events that go with the difference.
 //!
 //! No pass waits for it: a dependant must not start later because a status was being written. The first news is written at once; what comes
-//! in the next moments is folded into one write, of which the latest status counts. To the API server a status of twenty services is five times
+//! in the next half second is folded into one write, of which the latest status counts. To the API server a status of twenty services is five times
 //! as dear as a Deployment, and during a rollout it changes with every pod.
 
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ use crate::report::{self, Report};
 use crate::stack::names;
 
 /// Between two statuses of a stack.
-const PACE: Duration = Duration::from_millis(200);
+const PACE: Duration = Duration::from_millis(500);
 /// Until a status that could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -58,7 +58,7 @@ impl Publisher {
         let mut letters = self.letters();
         if let Some(letter) = letters.get_mut(key) {
             letter.report.status = report.status;
-            letter.report.events.extend(report.events);
+            letter.report.events = report::folded(std::mem::take(&mut letter.report.events), report.events);
             (letter.reference, letter.due) = (reference, true);
             return;
         }

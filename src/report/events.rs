@@ -28,6 +28,14 @@ impl Event {
     }
 }
 
+/// Events that are still to be told, with later ones: of a rollout that is over, only its end.
+pub fn folded(mut earlier: Vec<Event>, later: Vec<Event>) -> Vec<Event> {
+    let over = |event: &Event| later.iter().any(|l| l.reason == "RolloutComplete" && l.service == event.service);
+    earlier.retain(|event| !(event.reason == "RolloutStarted" && over(event)));
+    earlier.extend(later);
+    earlier
+}
+
 /// What has happened between two statuses of a stack.
 pub(super) fn between(before: &AppStackStatus, now: &AppStackStatus) -> Vec<Event> {
     let mut events = Vec::new();

@@ -10,5 +10,5 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use events::Event;
+pub use events::{Event, folded};
 pub use status::{Report, Subject, invalid, report, suspended, undecodable};

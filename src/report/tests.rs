@@ -6,7 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
-use super::{Report, Subject, invalid, report, suspended};
+use super::{Event, Report, Subject, folded, invalid, report, suspended};
 use crate::api::{AppStack, AppStackStatus, PodSecurity, ServiceState};
 use crate::child::{Child, ChildId, Kind, labels};
 use crate::render::{Children, Settings, render};
@@ -166,6 +166,21 @@ fn a_foreign_annotation_makes_no_status_flicker_and_a_new_count_does() {
         ServiceState::Progressing,
         "ready would be said too early"
     );
+}
+
+#[test]
+fn of_a_rollout_that_is_over_only_the_end_is_told() {
+    let event = |reason: &str, service: &str| Event {
+        reason: reason.into(),
+        warning: false,
+        note: String::new(),
+        service: Some(service.into()),
+    };
+    let told = folded(
+        vec![event("RolloutStarted", "db"), event("RolloutStarted", "web")],
+        vec![event("RolloutComplete", "db")],
+    );
+    assert_eq!(told, [event("RolloutStarted", "web"), event("RolloutComplete", "db")]);
 }
 
 #[test]
