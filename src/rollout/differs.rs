@@ -1,6 +1,6 @@
 //! Whether a live child is as it should be.
 
-use super::plan::Seen;
+use super::planner::Seen;
 use crate::child::{Child, ChildId, labels};
 use crate::render::Wanted;
 

@@ -7,6 +7,7 @@ mod gate;
 pub mod health;
 mod parts;
 mod plan;
+mod planner;
 mod prune;
 mod replicas;
 
@@ -14,5 +15,6 @@ mod replicas;
 mod tests;
 
 pub use parts::Parts;
-pub use plan::{Body, Cause, Delete, Guard, Plan, Refusal, RefusalKind, Seen, Step, Wait, Write, plan};
+pub use plan::{Body, Cause, Delete, Guard, Plan, Refusal, RefusalKind, Step, Wait, Write};
+pub use planner::{Seen, plan};
 pub use replicas::first_count;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::plan::{Delete, Seen, Step};
+use super::plan::{Delete, Step};
+use super::planner::Seen;
 use crate::child::{Child, ChildId, Kind, labels};
 use crate::render::Children;
 use crate::stack::{Scale, Stack};
