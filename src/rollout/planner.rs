@@ -160,7 +160,8 @@ impl Planner<'_> {
         if same && !replicas.from_zero {
             return match difference {
                 Difference::Real => Step::Apply,
-                Difference::None if replicas.change || replicas.keep_differs => Step::Apply,
+                Difference::None if replicas.change => Step::Apply,
+                Difference::None | Difference::RenderingOnly if replicas.keep_differs => Step::Apply,
                 Difference::None | Difference::RenderingOnly => Step::Done,
             };
         }
@@ -196,13 +197,14 @@ impl Planner<'_> {
             None => (Guard::Absent, self.after(id, wanted)),
             Some(live) if live.is_going() => return,
             Some(live) => {
-                let held = match &wanted.part {
-                    Part::Service(name) => self.is_held(name),
-                    Part::Network(network) => {
-                        self.stack.services.values().any(|s| s.networks.contains(network) && self.is_held(&s.name))
-                    }
-                    Part::Stack | Part::Volume(_) | Part::Config(_) => false,
-                };
+                let held =
+                    match &wanted.part {
+                        Part::Service(name) => self.is_held(name),
+                        Part::Network(network) => self.stack.services.values().any(|s| {
+                            s.networks.contains(network) && self.is_held(&s.name) && self.has_workload(&s.name)
+                        }),
+                        Part::Stack | Part::Volume(_) | Part::Config(_) => false,
+                    };
                 if held || difference(id, wanted, &live, None, self.seen) == Difference::None {
                     return;
                 }

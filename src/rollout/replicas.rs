@@ -34,7 +34,8 @@ pub fn first_count(scale: &Scale) -> i32 {
 /// - Created: the count, or the autoscaler's minimum, so that nothing starts at one and jumps.
 /// - Under an autoscaler: as long as our own apply owns the field it must go on stating it, at its live value, or the count would fall
 ///   to one; once the autoscaler has moved it, never again. A count of 0 would switch the autoscaler off for good, and is put right.
-/// - While the autoscaler is on its way out: as before, and its last count is noted down if the stack names none.
+/// - While the autoscaler is on its way out: as before; and where the stack names no count, and managedFields will not tell later that this one was
+///   the autoscaler's, it is noted down.
 /// - Without one: the stack's count, else the one noted down, else one; what the autoscaler still owns is left as it is.
 pub(super) fn decide(scale: &Scale, live: Option<&Child>, autoscaler_is_live: bool) -> Replicas {
     let first = first_count(scale);
@@ -57,7 +58,7 @@ pub(super) fn decide(scale: &Scale, live: Option<&Child>, autoscaler_is_live: bo
         Scale::Auto(_) if now == 0 => stated(first),
         Scale::Auto(_) => as_it_is(),
         Scale::Fixed(count) if autoscaler_is_live => {
-            let keep = count.is_none().then(|| now.to_string());
+            let keep = (count.is_none() && owner != ReplicasOwner::Autoscaler).then(|| now.to_string());
             Replicas { keep_differs: keep.is_some() && keep.as_deref() != noted, keep, ..as_it_is() }
         }
         Scale::Fixed(Some(count)) => Replicas { keep_differs: noted.is_some(), ..stated(*count) },

@@ -362,6 +362,30 @@ fn replicas_have_one_owner_at_a_time() {
 }
 
 #[test]
+fn a_wall_goes_up_though_a_service_that_has_no_pods_yet_is_held() {
+    let services = json!({"db": {"image": "db:1"}, "web": {"image": "web:1", "dependsOn": {"db": {}}}});
+    let mut world = World::new(&services);
+    world.pass();
+    world.edit_with(&services, &json!({"networks": {"default": {"internal": true}}}));
+    assert!(held(&world, "web"));
+    assert_eq!(kinds(&world.pass()), [Kind::NetworkPolicy]);
+}
+
+#[test]
+fn the_count_of_an_autoscaler_that_goes_is_kept_whoever_set_it() {
+    let auto = json!({"web": {"image": "web:1", "resources": {"requests": {"cpu": 1}}, "autoscale": {"min": 3, "max": 9, "cpuPercent": 50}}});
+    let fixed = json!({"web": {"image": "web:1", "resources": {"requests": {"cpu": 1}}}});
+    for owner in [ReplicasOwner::Ours, ReplicasOwner::Autoscaler, ReplicasOwner::Other] {
+        let mut world = World::new(&auto);
+        world.settle();
+        world.change("web", |child| (child.facts.spec_replicas, child.facts.replicas_owner) = (Some(5), owner));
+        world.edit(&fixed);
+        world.settle();
+        assert_eq!(world.deployment("web").unwrap().facts.spec_replicas, Some(5), "{owner:?}");
+    }
+}
+
+#[test]
 fn a_held_service_is_scaled_without_its_template() {
     let services = |tag: &str, count: i32| json!({"db": {"image": format!("db:{tag}")}, "web": {"image": format!("web:{tag}"), "replicas": count, "dependsOn": {"db": {}}}});
     let mut world = World::new(&services("1", 2));
