@@ -26,7 +26,7 @@ use crate::stack::{Problems, Stack, check};
 const UNGATE: &str = "appstack.dev/ungate";
 
 /// Rounds of planning and writing in one pass. What one round writes may let another service go on at once; more rounds than this mean that
-/// two rules disagree, and the next event takes it from there.
+/// two rules disagree.
 const ROUNDS: usize = 6;
 
 /// What every pass works with.
@@ -155,7 +155,12 @@ async fn roll_out(
         );
         if plan.writes.is_empty() || rounds == ROUNDS {
             let failure = prune(context, key, &plan.deletes).await;
-            let next = if failure.is_some() { Outcome::Failed } else { due.map_or(Outcome::Settled, Outcome::At) };
+            // Writes that are left over are tried again after a while, since nothing else may wake us.
+            let next = if failure.is_some() || !plan.writes.is_empty() {
+                Outcome::Failed
+            } else {
+                due.map_or(Outcome::Settled, Outcome::At)
+            };
             return (plan, next);
         }
         rounds += 1;

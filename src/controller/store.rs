@@ -55,6 +55,21 @@ struct Seen {
     warm: bool,
 }
 
+/// Deletions remembered per kind: an answer to a write comes within seconds, and names never end.
+const GRAVES: usize = 1024;
+
+impl Seen {
+    fn bury(&mut self, key: ObjectKey, version: u64) {
+        self.gone.insert(key, version);
+        if self.gone.len() > GRAVES {
+            let mut versions: Vec<u64> = self.gone.values().copied().collect();
+            let (_, middle, _) = versions.select_nth_unstable(GRAVES / 2);
+            let middle = *middle;
+            self.gone.retain(|_, version| *version > middle);
+        }
+    }
+}
+
 impl Store {
     /// Takes in one event of a child's watch; returns the stacks that have something new to look at. The echo of our own write is nothing new.
     pub fn child_event(&self, kind: Kind, event: Event<Child>) -> Vec<StackKey> {
@@ -231,7 +246,9 @@ impl Inner {
         if seen.objects.get(key).is_some_and(|child| child.version() > version) {
             return Vec::new();
         }
-        seen.gone.insert(key.clone(), version);
+        if kind.is_written() {
+            seen.bury(key.clone(), version);
+        }
         let stack = seen.objects.remove(key).as_deref().and_then(stack_of);
         if let Some(stack) = &stack {
             self.unlink(stack, &ChildId { kind, name: key.1.clone() });
@@ -314,6 +331,16 @@ mod tests {
         assert_eq!(store.children(&key()).len(), 1, "kept until the list is complete");
         assert_eq!(store.child_event(Kind::Deployment, Event::InitDone), [key()]);
         assert!(store.children(&key()).is_empty());
+    }
+
+    #[test]
+    fn deletions_are_not_remembered_for_ever() {
+        let mut seen = Seen::default();
+        for version in 0..5000 {
+            seen.bury(("n".into(), format!("name-{version}")), version);
+            assert!(seen.gone.len() <= GRAVES);
+        }
+        assert!(seen.gone.contains_key(&("n".into(), "name-4999".into())));
     }
 
     #[test]
