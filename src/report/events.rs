@@ -49,7 +49,7 @@ pub(super) fn between(before: &AppStackStatus, now: &AppStackStatus) -> Vec<Even
         let image = service.image.as_deref().unwrap_or_default();
         match service.state {
             ServiceState::Ready if entered => {
-                events.push(Event::of(name, "RolloutComplete", false, &format!("{image} is ready")))
+                events.push(Event::of(name, "RolloutComplete", false, &format!("{image} is ready")));
             }
             ServiceState::Progressing if entered => {
                 events.push(Event::of(name, "RolloutStarted", false, &format!("rolling out {image}")));
