@@ -81,6 +81,10 @@ pub struct Facts {
     /// Of a pod.
     #[serde(skip)]
     pub pod: PodFacts,
+    /// What a `FailedCreate` or `FailedMount` event last said about it: reason and message. Only the state of the object tells whether that still
+    /// holds.
+    #[serde(skip)]
+    pub reported: Option<(String, String)>,
 }
 
 /// A condition of a child.
