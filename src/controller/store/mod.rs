@@ -1,0 +1,111 @@
+//! What we have seen: stacks, and their children by stack. Fed by watches and, at once, by the answers to our own writes.
+//!
+//! Four rules keep it true. The newest version wins, so a late answer to a write cannot overwrite a later event. What is gone stays gone: an
+//! answer that comes after a deletion revives nothing. An answer never takes the news out of the event that follows it, since only events wake. A list
+//! is the truth of its moment whatever the versions say, and the watch that goes on from it tells the rest.
+
+mod children;
+mod stacks;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kube::core::DeserializeGuard;
+use kube::runtime::watcher::Event;
+
+use self::children::Children;
+use self::stacks::Stacks;
+use crate::api::AppStack;
+use crate::child::{Child, ChildId, Kind};
+
+/// A stack's place: its namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StackKey {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl std::fmt::Display for StackKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// A stack as the API server has it, readable or not.
+pub type Written = DeserializeGuard<AppStack>;
+
+/// Stacks and children, as last seen.
+#[derive(Default)]
+pub struct Store(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    stacks: Stacks,
+    children: Children,
+}
+
+impl Inner {
+    fn is_warm(&self) -> bool {
+        self.stacks.is_warm() && self.children.is_warm()
+    }
+}
+
+impl Store {
+    /// Takes in one event of a child's watch; returns the stacks that have something new to look at. The echo of our own write is nothing new.
+    pub fn child_event(&self, kind: Kind, event: Event<Child>) -> Vec<StackKey> {
+        self.watched(|inner| inner.children.event(kind, event))
+    }
+
+    /// Takes in one event of the stacks' watch; returns the stacks whose spec, annotations or existence changed. Our own status is no news.
+    pub fn stack_event(&self, event: Event<Written>) -> Vec<StackKey> {
+        self.watched(|inner| inner.stacks.event(event))
+    }
+
+    /// Takes in the server's answer to our own write. Whoever wrote plans once more and sees what is in it.
+    pub fn wrote(&self, kind: Kind, child: Child) {
+        self.lock().children.put(kind, child);
+    }
+
+    /// Takes in the server's answer to our own status.
+    pub fn wrote_stack(&self, stack: Written) {
+        self.lock().stacks.wrote(stack);
+    }
+
+    /// Notes what a write did to a child whose new version we were not told: the next event brings it.
+    pub fn amend(&self, kind: Kind, namespace: &str, name: &str, change: impl FnOnce(&mut Child)) {
+        self.lock().children.amend(kind, &(namespace.to_owned(), name.to_owned()), change);
+    }
+
+    /// A stack as last seen.
+    pub fn stack(&self, key: &StackKey) -> Option<Arc<Written>> {
+        self.lock().stacks.get(key)
+    }
+
+    /// Its children, and whatever else carries its label.
+    pub fn children(&self, key: &StackKey) -> Arc<BTreeMap<ChildId, Arc<Child>>> {
+        self.lock().children.of(key)
+    }
+
+    /// Whether every kind has been listed once. Before that nothing may be planned: what is not seen would be taken for absent.
+    pub fn is_warm(&self) -> bool {
+        self.lock().is_warm()
+    }
+
+    /// The last list that was missing wakes every stack.
+    fn watched(&self, take_in: impl FnOnce(&mut Inner) -> Vec<StackKey>) -> Vec<StackKey> {
+        let mut inner = self.lock();
+        let was_warm = inner.is_warm();
+        let mut woken = take_in(&mut inner);
+        if !was_warm && inner.is_warm() {
+            woken.extend(inner.stacks.keys());
+        }
+        woken
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic elsewhere left whole entries behind, not half ones.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
