@@ -4,6 +4,7 @@
 //! `apply` and `prune` write through the one [`writer`] that may, `publish` says how it stands.
 
 mod apply;
+mod backoff;
 mod error;
 mod in_the_way;
 pub mod lease;

@@ -5,11 +5,9 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// The first delay after a failure; it doubles up to [`LONGEST_DELAY`].
-const FIRST_DELAY: Duration = Duration::from_millis(250);
-const LONGEST_DELAY: Duration = Duration::from_secs(120);
+use super::backoff::delay;
 
 /// Why a stack is woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,14 +141,12 @@ impl<K: Clone + Ord + Hash> Queue<K> {
     }
 }
 
-fn delay(failures: u32, jitter: f64) -> Duration {
-    let doubled = FIRST_DELAY.saturating_mul(1 << failures.saturating_sub(1).min(16));
-    doubled.min(LONGEST_DELAY).mul_f64(0.5 + jitter / 2.0)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::controller::backoff::FIRST;
 
     #[test]
     fn many_wakes_are_one_run_and_first_come_is_first_served() {
@@ -187,7 +183,7 @@ mod tests {
         queue.finish("a", Outcome::Failed, 1.0, now);
         queue.wake("a", Why::Child, now);
         assert_eq!(queue.start(now), None);
-        assert_eq!(queue.start(now + FIRST_DELAY), Some("a"));
+        assert_eq!(queue.start(now + FIRST), Some("a"));
         queue.finish("a", Outcome::Failed, 1.0, now);
         queue.wake("a", Why::Spec, now);
         assert_eq!(queue.start(now), Some("a"));

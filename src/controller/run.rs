@@ -1,7 +1,6 @@
 //! The operator's main loop.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use kube::runtime::events::{Recorder, Reporter};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::backoff::jitter;
 use super::lease::Lock;
 use super::publish::Publisher;
 use super::queue::{Outcome, Queue};
@@ -128,10 +128,4 @@ async fn sleep_until(timer: Option<Instant>) {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
     }
-}
-
-/// In 0..1, so that stacks that failed together do not come back together.
-fn jitter() -> f64 {
-    let random = RandomState::new().hash_one(0u8);
-    f64::from(u32::try_from(random >> 32).unwrap_or_default()) / f64::from(u32::MAX)
 }
