@@ -73,7 +73,9 @@ pub(super) async fn apply(
                             memory.refused(&write.id, refusal, context.options.refusal_retry);
                         }
                         Failure::NamespaceGoing => applied = Applied::NamespaceGoing,
-                        Failure::Stale | Failure::Transient(_) | Failure::Deposed => applied = Applied::Again,
+                        Failure::Gone | Failure::Stale | Failure::Transient(_) | Failure::Deposed => {
+                            applied = Applied::Again;
+                        }
                     }
                 }
             }

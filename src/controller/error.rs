@@ -8,7 +8,10 @@ pub enum Failure {
     /// The name belongs to an object that we have not seen: look once whose it is.
     #[error("an object of that name exists")]
     NameTaken,
-    /// The object is gone, is another one, or has moved on: its event is on the way; plan again.
+    /// There is no such object any more: its last event is on the way.
+    #[error("there is no such object")]
+    Gone,
+    /// The object is another one, or has moved on: its event is on the way; plan again.
     #[error("the object has changed meanwhile")]
     Stale,
     /// The namespace is going: there is nothing to do in it any more.
@@ -38,7 +41,8 @@ impl Failure {
         let message = status.message.clone();
         match status.code {
             409 if absent => Failure::NameTaken,
-            404 | 409 | 410 => Failure::Stale,
+            404 => Failure::Gone,
+            409 | 410 => Failure::Stale,
             // An apply with the uid of an object that has a successor (T2).
             422 if !absent && message.contains("metadata.uid") => Failure::Stale,
             403 if message.contains("because it is being terminated") => Failure::NamespaceGoing,
@@ -61,7 +65,8 @@ mod tests {
 
     #[test]
     fn every_answer_has_its_class() {
-        use Failure::{NameTaken, NamespaceGoing, Refused, Stale, Transient};
+        use Failure::{Gone, NameTaken, NamespaceGoing, Refused, Stale, Transient};
+        assert!(matches!(class(404, "", false), Gone));
         assert!(matches!(class(409, "", true), NameTaken));
         assert!(matches!(class(409, "", false), Stale));
         assert!(matches!(class(422, "metadata.uid: field is immutable", false), Stale));

@@ -9,9 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
+use kube::ResourceExt;
 use kube::runtime::events::{Event, EventType, Recorder};
 use tokio::time::Instant;
 
+use super::backoff::{delay, jitter};
 use super::error::Failure;
 use super::store::{StackKey, Store};
 use super::writer::Writer;
@@ -22,8 +24,6 @@ use crate::stack::names;
 
 /// Between two statuses of a stack.
 const PACE: Duration = Duration::from_millis(500);
-/// Until a status that could not be written is tried again.
-const RETRY: Duration = Duration::from_secs(2);
 
 /// Writes statuses and events.
 #[derive(Clone)]
@@ -42,24 +42,33 @@ struct Letter {
     due: bool,
 }
 
+impl Letter {
+    fn is_of(&self, uid: Option<&str>) -> bool {
+        self.reference.uid.as_deref() == uid
+    }
+}
+
 impl Publisher {
     /// Writes through this writer, and what the server answers into this store.
     pub fn new(store: Arc<Store>, writer: Writer, recorder: Recorder) -> Self {
         Publisher { store, writer, recorder, letters: Arc::default() }
     }
 
-    /// The status that is on its way for a stack; the next report is about what has changed since.
-    pub(super) fn on_its_way(&self, key: &StackKey) -> Option<AppStackStatus> {
-        self.letters().get(key).map(|letter| letter.report.status.clone())
+    /// The status that is on its way for the stack of this uid; the next report is about what has changed since.
+    pub(super) fn on_its_way(&self, key: &StackKey, uid: Option<&str>) -> Option<AppStackStatus> {
+        let letters = self.letters();
+        letters.get(key).filter(|letter| letter.is_of(uid)).map(|letter| letter.report.status.clone())
     }
 
     /// Has a report written, soon.
     pub(super) fn post(&self, key: &StackKey, reference: ObjectReference, report: Report) {
         let mut letters = self.letters();
         if let Some(letter) = letters.get_mut(key) {
-            letter.report.status = report.status;
-            letter.report.events = report::folded(std::mem::take(&mut letter.report.events), report.events);
-            (letter.reference, letter.due) = (reference, true);
+            let earlier = std::mem::take(&mut letter.report.events);
+            // Nothing is left to say of an earlier stack of that name.
+            let earlier = if letter.is_of(reference.uid.as_deref()) { earlier } else { Vec::new() };
+            let events = report::folded(earlier, report.events);
+            *letter = Letter { reference, report: Report { status: report.status, events }, due: true };
             return;
         }
         letters.insert(key.clone(), Letter { reference, report, due: true });
@@ -75,25 +84,42 @@ impl Publisher {
     }
 
     async fn deliver(&self, key: &StackKey) {
+        let mut failures = 0;
         while let Some((reference, report)) = self.take(key) {
             let next = Instant::now() + PACE;
-            match self.writer.status(key, &report.status).await {
-                Ok(Some(stack)) => self.store.wrote_stack(stack),
-                // The stack is gone, or its namespace is going, or another operator speaks now.
-                Ok(None) | Err(Failure::NamespaceGoing | Failure::Deposed) => {}
-                Err(failure) => {
-                    tracing::warn!(stack = %key, %failure, "status not written");
-                    tokio::time::sleep(RETRY).await;
-                    if let Some(letter) = self.letters().get_mut(key) {
-                        letter.due = true;
+            match self.write(key, &reference, &report.status).await {
+                Ok(()) => {
+                    failures = 0;
+                    for event in report.events {
+                        self.record(key, &reference, event).await;
                     }
-                    continue;
+                    tokio::time::sleep_until(next).await;
+                }
+                // The stack is gone, or its namespace is going, or another operator speaks now.
+                Err(Failure::Gone | Failure::NamespaceGoing | Failure::Deposed) => {}
+                Err(failure) => {
+                    failures += 1;
+                    tracing::warn!(stack = %key, %failure, "status not written");
+                    self.put_back(key, &reference, report.events);
+                    tokio::time::sleep(delay(failures, jitter())).await;
                 }
             }
-            for event in report.events {
-                self.record(key, &reference, event).await;
-            }
-            tokio::time::sleep_until(next).await;
+        }
+    }
+
+    /// Writes a status to the stack that it is about, as last seen, and to no other of its name.
+    async fn write(&self, key: &StackKey, to: &ObjectReference, status: &AppStackStatus) -> Result<(), Failure> {
+        let stack = self.store.stack(key).filter(|stack| stack.uid() == to.uid).ok_or(Failure::Gone)?;
+        self.store.wrote_stack(self.writer.status(&stack, status).await?);
+        Ok(())
+    }
+
+    /// What could not be said is due again, unless another stack has taken the place.
+    fn put_back(&self, key: &StackKey, reference: &ObjectReference, events: Vec<report::Event>) {
+        if let Some(letter) = self.letters().get_mut(key).filter(|letter| letter.is_of(reference.uid.as_deref())) {
+            let later = std::mem::take(&mut letter.report.events);
+            letter.report.events = report::folded(events, later);
+            letter.due = true;
         }
     }
 
@@ -122,8 +148,8 @@ impl Publisher {
         });
         let event =
             Event { type_, reason: event.reason, note: Some(event.note), action: "Reconcile".into(), secondary };
-        if let Err(error) = self.recorder.publish(&event, reference).await {
-            tracing::debug!(stack = %key, %error, reason = event.reason, "event not recorded"); // a stack is well without it
+        if let Err(failure) = self.writer.bounded(false, self.recorder.publish(&event, reference)).await {
+            tracing::debug!(stack = %key, %failure, reason = event.reason, "event not recorded"); // a stack is well without it
         }
     }
 

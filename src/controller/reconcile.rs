@@ -50,8 +50,8 @@ pub struct Memory {
     rendered: Option<Arc<Rendered>>,
     /// Refused writes, and when they are due again.
     refusals: BTreeMap<ChildId, (Refusal, Instant)>,
-    /// Generation that was reported as unreadable.
-    unread: Option<i64>,
+    /// Uid and generation that were reported as unreadable.
+    unread: Option<(Option<String>, i64)>,
     /// Digests (sent, read back) that differ although the server took the write.
     settled: BTreeMap<ChildId, (Digest, Digest)>,
 }
@@ -104,7 +104,11 @@ pub async fn reconcile(context: &Context, key: &StackKey) -> Outcome {
     if stack.meta().deletion_timestamp.is_some() {
         return Outcome::Settled;
     }
-    let before = context.publisher.on_its_way(key).or_else(|| stack.status.clone()).unwrap_or_default();
+    let before = context
+        .publisher
+        .on_its_way(key, stack.metadata.uid.as_deref())
+        .or_else(|| stack.status.clone())
+        .unwrap_or_default();
     let mut memory = context.recall(key);
     let (report, next) = if stack.spec.suspend == Some(true) {
         (report::suspended(generation, &before, Timestamp::now()), Outcome::Settled)
@@ -198,9 +202,11 @@ impl Context {
     /// Its status cannot be read either, so what was said is remembered here.
     fn report_unread(&self, key: &StackKey, seen: &Written, generation: i64, error: &str) {
         let mut memory = self.recall(key);
-        if memory.unread.replace(generation) == Some(generation) {
+        let unread = Some((seen.uid(), generation));
+        if memory.unread == unread {
             return;
         }
+        memory.unread = unread;
         self.remember(key, memory);
         let report = report::undecodable(error, generation, &AppStackStatus::default(), Timestamp::now());
         self.publisher.post(key, seen.object_ref(&()), report);

@@ -1,15 +1,16 @@
 //! The one thing that may write. It asks whether we still lead, puts a deadline on every call, and sorts what goes wrong.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use either::Either;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
 
 use super::error::Failure;
 use super::lease::Leadership;
-use super::store::{StackKey, Written};
+use super::store::Written;
 use crate::api::{API_VERSION, AppStackStatus};
 use crate::child::{Child, ChildId, MANAGER};
 
@@ -60,9 +61,10 @@ impl Writer {
             Preconditions { uid: child.meta.uid.clone(), resource_version: child.meta.resource_version.clone() };
         let params = DeleteParams::background().preconditions(preconditions);
         let api = self.children(namespace, id);
-        match self.bounded(false, async { api.delete(&id.name, &params).await }).await? {
-            Either::Left(object) => Ok(!object.is_going()),
-            Either::Right(_) => Ok(true),
+        match self.bounded(false, async { api.delete(&id.name, &params).await }).await {
+            Ok(Either::Left(object)) => Ok(!object.is_going()),
+            Ok(Either::Right(_)) | Err(Failure::Gone) => Ok(true),
+            Err(other) => Err(other),
         }
     }
 
@@ -87,16 +89,14 @@ impl Writer {
         Ok(object.and_then(|object| serde_json::to_value(object).ok()))
     }
 
-    /// Publishes a status. None if the stack is gone.
-    pub(super) async fn status(&self, key: &StackKey, status: &AppStackStatus) -> Result<Option<Written>, Failure> {
-        let body = json!({"apiVersion": API_VERSION, "kind": "AppStack", "metadata": {"name": key.name, "namespace": key.namespace}, "status": status});
+    /// Publishes the status of a stack as it was seen. The version is the guard: in a status, the server pays no heed to a uid.
+    pub(super) async fn status(&self, seen: &Written, status: &AppStackStatus) -> Result<Written, Failure> {
+        let (name, namespace) = (seen.name_any(), seen.namespace().unwrap_or_default());
+        let meta = json!({"name": name, "namespace": namespace, "resourceVersion": seen.resource_version()});
+        let body = json!({"apiVersion": API_VERSION, "kind": "AppStack", "metadata": meta, "status": status});
         let params = PatchParams::apply(STATUS_MANAGER).force();
-        let api: Api<Written> = Api::namespaced(self.client.clone(), &key.namespace); // also of a stack that we cannot read
-        match self.bounded(false, async { api.patch_status(&key.name, &params, &Patch::Apply(&body)).await }).await {
-            Ok(stack) => Ok(Some(stack)),
-            Err(Failure::Stale) => Ok(None),
-            Err(other) => Err(other),
-        }
+        let api: Api<Written> = Api::namespaced(self.client.clone(), &namespace); // also of a stack that we cannot read
+        self.bounded(false, async { api.patch_status(&name, &params, &Patch::Apply(&body)).await }).await
     }
 
     pub(super) fn children(&self, namespace: &str, id: &ChildId) -> Api<Child> {
@@ -109,8 +109,8 @@ impl Writer {
         call: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, Failure> {
         let until = self.leadership.until().ok_or(Failure::Deposed)?;
-        let deadline = until.min(Instant::now() + CALL);
-        match tokio::time::timeout_at(deadline.into(), call).await {
+        let deadline = Instant::from_std(until).min(Instant::now() + CALL);
+        match timeout_at(deadline, call).await {
             Ok(answer) => answer.map_err(|error| Failure::of(&error, absent)),
             Err(_) => Err(Failure::Transient("the API server did not answer in time".into())),
         }

@@ -91,12 +91,25 @@ impl Fake {
     }
 
     pub(super) fn write(&self, generation: i64, spec: &Value) {
+        self.write_as("uid-1", generation, spec);
+    }
+
+    /// The user deletes the stack.
+    pub(super) fn delete_stack(&self) {
+        let mut state = self.state.lock().unwrap();
+        let mut stack = state.objects.remove("appstacks/s").unwrap();
+        state.version += 1;
+        stack["metadata"]["resourceVersion"] = json!(state.version.to_string());
+        self.context.store.stack_event(Event::Delete(serde_json::from_value(stack).unwrap()));
+    }
+
+    pub(super) fn write_as(&self, uid: &str, generation: i64, spec: &Value) {
         let mut state = self.state.lock().unwrap();
         state.version += 1;
         let status =
             state.objects.get("appstacks/s").map_or(json!({"observedGeneration": -1}), |stack| stack["status"].clone());
         let stack = json!({"apiVersion": "appstack.dev/v1alpha1", "kind": "AppStack", "spec": spec, "status": status,
-            "metadata": {"name": "s", "namespace": "n", "uid": "uid-1", "generation": generation, "resourceVersion": state.version.to_string()}});
+            "metadata": {"name": "s", "namespace": "n", "uid": uid, "generation": generation, "resourceVersion": state.version.to_string()}});
         state.objects.insert("appstacks/s".into(), stack.clone());
         let guard: DeserializeGuard<crate::api::AppStack> = serde_json::from_value(stack).unwrap();
         self.context.store.stack_event(Event::Apply(guard));
@@ -109,11 +122,27 @@ impl Fake {
     /// One pass; returns what was sent and how it ended. Events are apart: nothing waits for them.
     pub(super) async fn pass(&self) -> (Vec<Sent>, Outcome) {
         self.state.lock().unwrap().sent.clear();
-        let outcome = reconcile(&self.context, &self.key).await;
+        let outcome = self.look().await;
         self.context.publisher.settled().await;
         let sent =
             self.state.lock().unwrap().sent.iter().filter(|sent| !sent.path.starts_with("events")).cloned().collect();
         (sent, outcome)
+    }
+
+    /// One pass, whose status is still on its way.
+    pub(super) async fn look(&self) -> Outcome {
+        reconcile(&self.context, &self.key).await
+    }
+
+    pub(super) async fn settled(&self) {
+        self.context.publisher.settled().await;
+    }
+
+    /// Reasons of the events that were told.
+    pub(super) fn told(&self) -> Vec<String> {
+        let state = self.state.lock().unwrap();
+        let events = state.sent.iter().filter(|sent| sent.path.starts_with("events"));
+        events.map(|sent| sent.body["reason"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
     /// The cluster's controllers bring a Deployment up.
@@ -185,7 +214,10 @@ impl State {
             "PATCH" if path.ends_with("/status") => {
                 self.version += 1;
                 let version = self.version.to_string();
-                let stack = self.objects.get_mut("appstacks/s").unwrap();
+                let Some(stack) = self.objects.get_mut("appstacks/s") else { return (404, refusal(404, "not found")) };
+                if stack["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"] {
+                    return (409, refusal(409, "the object has been modified"));
+                }
                 stack["status"] = body["status"].clone();
                 stack["metadata"]["resourceVersion"] = json!(version);
                 (200, stack.clone())
