@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 
 use super::error::Failure;
 use super::in_the_way;
-use super::reconcile::{Context, Memory};
+use super::memory::Memory;
+use super::reconcile::Context;
 use super::store::StackKey;
 use crate::child::digest::Digest;
 use crate::child::{Child, ChildId, labels};
 use crate::render::{Children, Wanted};
-use crate::rollout::{Body, Guard, Plan, Refusal, RefusalKind, Write};
+use crate::rollout::{Body, Guard, Refusal, RefusalKind, Write};
 use crate::stack::Stack;
 
 /// Writes of one stack under way at once: more gain nothing on a server of two cores, and one stack's burst must not delay others'.
@@ -21,28 +22,28 @@ const WINDOW: usize = 8;
 /// What became of a round of writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Applied {
-    /// Each was taken, or refused for good.
+    /// Each was taken or refused, or has failed and is tried again when it is due.
     Done,
-    /// Some are worth another try, after a while.
-    Again,
+    /// Somebody else leads now.
+    Deposed,
     /// There is nothing to do here any more.
     NamespaceGoing,
 }
 
-/// Sends every write whose prerequisites are in place. Answers go into the store at once, so that the next plan reads our own writes; refusals
-/// into `memory`, so that they are not tried again at once.
+/// Sends every write whose prerequisites are in place. Answers go into the store at once, so that the next plan reads our own writes; what went
+/// wrong goes into `memory`, so that it is not tried again at once.
 pub(super) async fn apply(
     context: &Context,
     key: &StackKey,
     stack: &Stack,
     wanted: &Children,
-    plan: &Plan,
+    writes: &[&Write],
     memory: &mut Memory,
 ) -> Applied {
     let mut applied = Applied::Done;
     let mut failed: BTreeSet<&ChildId> = BTreeSet::new();
     let mut waves: BTreeMap<_, Vec<&Write>> = BTreeMap::new();
-    for write in &plan.writes {
+    for write in writes {
         waves.entry(write.id.kind).or_default().push(write);
     }
     for wave in waves.into_values() {
@@ -73,8 +74,9 @@ pub(super) async fn apply(
                             memory.refused(&write.id, refusal, context.options.refusal_retry);
                         }
                         Failure::NamespaceGoing => applied = Applied::NamespaceGoing,
-                        Failure::Gone | Failure::Stale | Failure::Transient(_) | Failure::Deposed => {
-                            applied = Applied::Again;
+                        Failure::Deposed => applied = Applied::Deposed,
+                        again @ (Failure::Gone | Failure::Stale | Failure::Transient(_)) => {
+                            memory.failed(&write.id, &again);
                         }
                     }
                 }

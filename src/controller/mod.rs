@@ -8,6 +8,7 @@ mod backoff;
 mod error;
 mod in_the_way;
 pub mod lease;
+mod memory;
 mod prune;
 mod publish;
 pub mod queue;

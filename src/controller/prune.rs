@@ -4,13 +4,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::error::Failure;
+use super::memory::Memory;
 use super::reconcile::Context;
 use super::store::StackKey;
 use crate::rollout::Delete;
 
-/// Deletes each object as it was seen, or not at all: what has changed meanwhile is planned for again. Returns what is worth another try.
-pub(super) async fn prune(context: &Context, key: &StackKey, deletes: &[Delete]) -> Option<Failure> {
-    let mut again = None;
+/// Deletes each object as it was seen, or not at all. What has changed meanwhile is tried again like what failed: where only its version has moved, the
+/// event of that wakes nobody.
+pub(super) async fn prune(context: &Context, key: &StackKey, deletes: Vec<&Delete>, memory: &mut Memory) {
     for Delete { id, child } in deletes {
         match context.writer.delete(&key.namespace, id, child).await {
             Ok(_) => {
@@ -20,14 +21,11 @@ pub(super) async fn prune(context: &Context, key: &StackKey, deletes: &[Delete])
                     child.meta.deletion_timestamp.get_or_insert(Time(Timestamp::now()));
                 });
             }
-            Err(Failure::Stale | Failure::NamespaceGoing) => {
-                tracing::debug!(stack = %key, child = %id, "has changed since it was seen");
-            }
+            Err(Failure::NamespaceGoing | Failure::Deposed) => return,
             Err(failure) => {
                 tracing::warn!(stack = %key, child = %id, %failure, "not pruned");
-                again = Some(failure);
+                memory.failed(id, &failure);
             }
         }
     }
-    again
 }

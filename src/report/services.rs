@@ -97,7 +97,9 @@ fn standing(
             let message = format!("{id} stays at {live}: {}", refusal.message);
             return said(ServiceState::Failed, "VolumeResizeRefused", message);
         }
-        return said(ServiceState::Failed, refusal.kind.reason(), refusal.message.clone());
+        let may_pass = refusal.kind == RefusalKind::Transient;
+        let state = if may_pass { ServiceState::Pending } else { ServiceState::Failed };
+        return said(state, refusal.kind.reason(), refusal.message.clone());
     }
     let Some(live) = live else { return (ServiceState::Pending, None, None) };
     if progress == Progress::NotYet && was_ready_as_it_is(service, live, before) {

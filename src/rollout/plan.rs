@@ -83,6 +83,8 @@ pub enum RefusalKind {
     NameConflict,
     /// The server does not take it.
     Refused,
+    /// It fails again and again, and may go well another time: said of the services it concerns, but none that depends on them gives up.
+    Transient,
 }
 
 impl RefusalKind {
@@ -91,6 +93,7 @@ impl RefusalKind {
         match self {
             RefusalKind::NameConflict => "NameConflict",
             RefusalKind::Refused => "Refused",
+            RefusalKind::Transient => "NotApplied",
         }
     }
 }

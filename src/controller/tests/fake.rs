@@ -121,12 +121,18 @@ impl Fake {
 
     /// One pass; returns what was sent and how it ended. Events are apart: nothing waits for them.
     pub(super) async fn pass(&self) -> (Vec<Sent>, Outcome) {
-        self.state.lock().unwrap().sent.clear();
+        self.clear();
         let outcome = self.look().await;
-        self.context.publisher.settled().await;
-        let sent =
-            self.state.lock().unwrap().sent.iter().filter(|sent| !sent.path.starts_with("events")).cloned().collect();
-        (sent, outcome)
+        self.settled().await;
+        (self.sent(), outcome)
+    }
+
+    pub(super) fn clear(&self) {
+        self.state.lock().unwrap().sent.clear();
+    }
+
+    pub(super) fn sent(&self) -> Vec<Sent> {
+        self.state.lock().unwrap().sent.iter().filter(|sent| !sent.path.starts_with("events")).cloned().collect()
     }
 
     /// One pass, whose status is still on its way.

@@ -1,5 +1,6 @@
 //! The whole flow against an API server of a few lines: which requests are sent, in which order, and what follows from each refusal.
 
 mod fake;
+mod faults;
 mod protocol;
 mod statuses;

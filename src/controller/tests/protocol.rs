@@ -102,28 +102,12 @@ async fn what_the_server_refuses_is_said_and_not_tried_hot() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn trouble_that_passes_is_tried_again_with_a_delay() {
-    for code in [429, 500, 503, 504] {
-        let fake = Fake::new(&two());
-        fake.fail(&[("services/db", 1, code, "later")]);
-        let (sent, outcome) = fake.pass().await;
-        assert_eq!(outcome, Outcome::Failed, "{code}");
-        assert_eq!(writes_of(&sent, "services/db").len(), 1, "the client itself does not retry");
-        assert!(writes_of(&sent, "deployments/s-db").is_empty(), "what it needs is not there yet");
-        let (sent, outcome) = fake.pass().await;
-        assert_eq!(outcome, Outcome::Settled);
-        assert_eq!(writes_of(&sent, "services/db").len(), 1);
-        assert!(writes_of(&sent, "services/web").is_empty(), "what was written is known");
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_server_that_hangs_holds_no_pass_for_longer_than_a_call_may_take() {
     let fake = Fake::new(&two());
     fake.fail(&[("networkpolicies/s-dns", 1, 0, "")]);
     let began = tokio::time::Instant::now();
     let (_, outcome) = fake.pass().await;
-    assert_eq!(outcome, Outcome::Failed);
+    assert!(matches!(outcome, Outcome::At(_)));
     assert!(began.elapsed() <= Duration::from_secs(11), "{:?}", began.elapsed());
 }
 

@@ -1,0 +1,151 @@
+//! What is remembered of a stack while the process lives. Losing it costs requests, never correctness.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::{Resource, ResourceExt};
+use tokio::time::Instant;
+
+use super::backoff::{delay, jitter};
+use super::error::Failure;
+use super::run::Options;
+use super::store::Written;
+use crate::api::AppStack;
+use crate::child::ChildId;
+use crate::child::digest::Digest;
+use crate::render::{Children, render};
+use crate::rollout::{Plan, Refusal, RefusalKind, Write};
+use crate::stack::{Problems, Stack, check};
+
+/// Failures in a row after which one is worth a word in the status: a hiccup is over before anybody has read of it.
+const SAID_AFTER: u32 = 3;
+
+/// What is remembered of a stack.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// The model and what it renders to, for one uid and generation.
+    rendered: Option<Arc<Rendered>>,
+    /// Refused writes, and when they are due again.
+    refusals: BTreeMap<ChildId, (Refusal, Instant)>,
+    /// Writes and deletes that failed and may go well another time: each child waits by itself.
+    retries: BTreeMap<ChildId, Retry>,
+    /// Digests (sent, read back) that differ although the server took the write.
+    pub(super) settled: BTreeMap<ChildId, (Digest, Digest)>,
+    /// Uid and generation that were reported as unreadable.
+    unread: Option<(Option<String>, i64)>,
+}
+
+/// The model of a stack and what it renders to, or what is wrong with it.
+#[derive(Debug)]
+pub(super) struct Rendered {
+    of: (Option<String>, Option<i64>),
+    pub(super) model: Result<(Stack, Children), Problems>,
+}
+
+#[derive(Clone, Debug)]
+struct Retry {
+    failures: u32,
+    due: Instant,
+    /// What to say of it; nothing where the object has only moved on.
+    message: Option<String>,
+}
+
+impl Memory {
+    /// Checked and rendered once per generation: a pass per status step of every child must stay cheap.
+    pub(super) fn render(&mut self, written: &AppStack, options: &Options) -> Arc<Rendered> {
+        let of = (written.uid(), written.meta().generation);
+        if let Some(rendered) = self.rendered.as_ref().filter(|rendered| rendered.of == of) {
+            return rendered.clone();
+        }
+        if self.rendered.as_ref().is_some_and(|rendered| rendered.of.0 != of.0) {
+            *self = Memory::default(); // another stack of the same name
+        }
+        self.retries.clear(); // what failed before may go well now
+        let model = check(written, options.max_pod_security).map(|stack| {
+            let children = render(&stack, &options.rendering);
+            (stack, children)
+        });
+        if let Ok((_, wanted)) = &model {
+            self.settled.retain(|id, _| wanted.contains_key(id));
+            self.refusals.retain(|id, _| wanted.contains_key(id));
+        }
+        self.rendered.insert(Arc::new(Rendered { of, model })).clone()
+    }
+
+    /// True the first time that this generation of a stack turns out to be unreadable.
+    pub(super) fn cannot_read(&mut self, seen: &Written) -> bool {
+        let this = Some((seen.uid(), seen.meta().generation.unwrap_or_default()));
+        let first = self.unread != this;
+        self.unread = this;
+        first
+    }
+
+    /// The server took a write of `wanted` and reads it back as `got`.
+    pub(super) fn took(&mut self, id: &ChildId, wanted: Digest, got: Option<Digest>) {
+        self.refusals.remove(id);
+        self.retries.remove(id);
+        match got {
+            Some(got) if got != wanted => self.settled.insert(id.clone(), (wanted, got)),
+            _ => self.settled.remove(id),
+        };
+    }
+
+    /// A write is not to be tried again before `after`, unless something else is wanted.
+    pub(super) fn refused(&mut self, id: &ChildId, refusal: Refusal, after: Duration) {
+        self.retries.remove(id);
+        self.refusals.insert(id.clone(), (refusal, Instant::now() + after));
+    }
+
+    /// A write or a delete is worth another try, later each time that it fails.
+    pub(super) fn failed(&mut self, id: &ChildId, failure: &Failure) {
+        let failures = self.retries.get(id).map_or(0, |retry| retry.failures) + 1;
+        let due = Instant::now() + delay(failures, jitter());
+        let message = match failure {
+            Failure::Gone | Failure::Stale => None,
+            other => Some(other.to_string()),
+        };
+        self.retries.insert(id.clone(), Retry { failures, due, message });
+    }
+
+    /// Refusals that are not due again by `now`, which is one instant for a whole round: what is not due at its beginning is due at its end at the
+    /// earliest, and not forgotten in between.
+    pub(super) fn standing_refusals(&mut self, now: Instant) -> BTreeMap<ChildId, Refusal> {
+        self.refusals.retain(|_, (_, due)| *due > now);
+        self.refusals.iter().map(|(id, (refusal, _))| (id.clone(), refusal.clone())).collect()
+    }
+
+    /// Whether a child has failed and is not due again.
+    pub(super) fn is_waiting(&self, id: &ChildId, now: Instant) -> bool {
+        self.retries.get(id).is_some_and(|retry| retry.due > now)
+    }
+
+    /// What of a plan may be written now: not what is to be tried later, nor what comes after it. What is not planned any more is forgotten.
+    pub(super) fn due<'a>(&mut self, plan: &'a Plan, now: Instant) -> Vec<&'a Write> {
+        let ids = || plan.writes.iter().map(|w| &w.id).chain(plan.deletes.iter().map(|d| &d.id));
+        self.retries.retain(|id, _| ids().any(|planned| planned == id));
+        let (mut due, mut held): (Vec<&Write>, Vec<&ChildId>) = (Vec::new(), Vec::new());
+        for write in &plan.writes {
+            if self.is_waiting(&write.id, now) || write.after.iter().any(|id| held.contains(&id)) {
+                held.push(&write.id);
+            } else {
+                due.push(write);
+            }
+        }
+        due
+    }
+
+    /// What keeps failing, to be said of the services that it concerns.
+    pub(super) fn notes(&self) -> impl Iterator<Item = (ChildId, Refusal)> {
+        self.retries.iter().filter(|(_, retry)| retry.failures >= SAID_AFTER).filter_map(|(id, retry)| {
+            let message = format!("{id} could not be written, and is tried again: {}", retry.message.as_ref()?);
+            Some((id.clone(), Refusal { kind: RefusalKind::Transient, message, wanted: Digest::default() }))
+        })
+    }
+
+    /// When something is due again that is not due by `now`.
+    pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
+        let refused = self.refusals.values().map(|(_, due)| *due);
+        refused.chain(self.retries.values().map(|retry| retry.due)).filter(|due| *due > now).min()
+    }
+}
