@@ -11,7 +11,7 @@ use super::memory::Memory;
 use super::reconcile::Context;
 use super::store::StackKey;
 use crate::child::digest::Digest;
-use crate::child::{Child, ChildId, labels};
+use crate::child::{Child, ChildId, ReplicasOwner, labels};
 use crate::render::{Children, Wanted};
 use crate::rollout::{Body, Guard, Refusal, RefusalKind, Write};
 use crate::stack::Stack;
@@ -157,7 +157,26 @@ async fn take_back(
         meta.remove("resourceVersion");
         meta.insert("uid".into(), json!(live.meta.uid));
     }
+    if id.kind.starts_pods() {
+        keep_count(&mut body, &live);
+    }
     context.writer.apply(&key.namespace, id, &body, false).await
+}
+
+/// A body that was to create a workload states its first count. One that runs already keeps the count it has, and the note about it: where that is
+/// ours to state, it must not have moved meanwhile; the next plan puts it right if need be.
+fn keep_count(body: &mut Value, live: &Child) {
+    if let Some(kept) = live.annotation(labels::KEPT_REPLICAS) {
+        body["metadata"]["annotations"][labels::KEPT_REPLICAS] = json!(kept);
+    }
+    if let Some(spec) = body["spec"].as_object_mut()
+        && spec.remove("replicas").is_some()
+        && live.facts.replicas_owner == ReplicasOwner::Ours
+        && let Some(count) = live.facts.spec_replicas
+    {
+        spec.insert("replicas".into(), json!(count));
+        body["metadata"]["resourceVersion"] = json!(live.meta.resource_version);
+    }
 }
 
 /// The object with its guard, and on a workload the count and the digest of what is sent.

@@ -81,6 +81,35 @@ async fn a_child_of_ours_that_lost_its_labels_is_taken_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_workload_that_lost_its_labels_keeps_its_count() {
+    // Who states `spec.replicas`, the count that the second apply states, and the version it is pinned to.
+    let cases = [
+        (json!({"manager": "appstack", "operation": "Apply"}), json!(5), json!("7")),
+        (
+            json!({"manager": "kube-controller-manager", "operation": "Update", "subresource": "scale"}),
+            Value::Null,
+            Value::Null,
+        ),
+    ];
+    for (mut owner, count, version) in cases {
+        let fake = Fake::new(&json!({"db": {"image": "db:1", "replicas": 1}}));
+        owner["fieldsV1"] = json!({"f:spec": {"f:replicas": {}}});
+        let stripped = json!({"spec": {"replicas": 5}, "metadata": {"name": "s-db", "namespace": "n", "uid": "ours", "resourceVersion": "7",
+            "managedFields": [owner], "annotations": {"appstack.dev/kept-replicas": "5"},
+            "ownerReferences": [{"apiVersion": "appstack.dev/v1alpha1", "kind": "AppStack", "name": "s", "uid": "uid-1", "controller": true}]}});
+        fake.state.lock().unwrap().objects.insert("deployments/s-db".into(), stripped);
+        let (sent, _) = fake.pass().await;
+        let writes = writes_of(&sent, "deployments/s-db");
+        let (first, taken_back) = (&writes[0].body, &writes[2].body);
+        assert_eq!(first["spec"]["replicas"], 1);
+        assert_eq!(taken_back["metadata"]["uid"], "ours");
+        assert_eq!(taken_back["spec"].get("replicas").unwrap_or(&Value::Null), &count);
+        assert_eq!(taken_back["metadata"].get("resourceVersion").unwrap_or(&Value::Null), &version);
+        assert_eq!(taken_back["metadata"]["annotations"]["appstack.dev/kept-replicas"], "5");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_server_refuses_is_said_and_not_tried_hot() {
     for (code, message) in
         [(422, "spec is invalid"), (403, "exceeded quota"), (500, "failed to create typed patch object (x)")]
