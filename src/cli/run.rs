@@ -58,6 +58,8 @@ pub struct RunArgs {
     test_render_salt: Option<String>,
 }
 
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
 #[derive(ValueEnum, Clone, Copy, Debug)]
 enum LogFormat {
     Json,
@@ -101,15 +103,21 @@ pub fn run(args: RunArgs) -> ExitCode {
 }
 
 async fn serve(args: RunArgs) -> Result<(), String> {
-    let client = client(None)
-        .await
-        .map_err(|error| format!("could not find an API server: {error}; set KUBECONFIG, or run in a cluster"))?;
+    let nowhere = |error: Error| format!("could not find an API server: {error}; set KUBECONFIG, or run in a cluster");
+    let mut config = config(None).await.map_err(nowhere)?;
+    config.read_timeout = Some(controller::SILENCE);
+    config.reset_reader_on_write = true; // or the time that a connection sat idle would count
+    let client = Client::try_from(config).map_err(|error| nowhere(error.into()))?;
     let stop = stop_signal().map_err(|error| format!("could not listen for signals: {error}"))?;
     controller::run(client, options(args), stop).await.map_err(|error| error.to_string())
 }
 
 /// A client of the cluster that KUBECONFIG, a pod's service account, or `context` names.
-pub(super) async fn client(context: Option<String>) -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
+pub(super) async fn client(context: Option<String>) -> Result<Client, Error> {
+    Ok(Client::try_from(config(context).await?)?)
+}
+
+async fn config(context: Option<String>) -> Result<Config, Error> {
     let mut config = match context {
         Some(context) => {
             Config::from_kubeconfig(&KubeConfigOptions { context: Some(context), ..KubeConfigOptions::default() })
@@ -121,7 +129,7 @@ pub(super) async fn client(context: Option<String>) -> Result<Client, Box<dyn st
     config.default_retry = false;
     let agent = concat!("appstack/", env!("CARGO_PKG_VERSION"));
     config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(agent)));
-    Ok(Client::try_from(config)?)
+    Ok(config)
 }
 
 fn options(args: RunArgs) -> Options {

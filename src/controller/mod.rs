@@ -21,3 +21,4 @@ mod watch;
 pub mod writer;
 
 pub use run::{Options, RunError, run};
+pub use watch::SILENCE;

@@ -1,6 +1,7 @@
 //! One watch per kind, each object reduced on arrival.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -15,6 +16,8 @@ use crate::child::{Child, Kind, labels};
 
 /// A watch that went quiet behind a load balancer is noticed after this long.
 const WATCH_SECONDS: u32 = 200;
+/// A list or a watch of which nothing has come for so long will bring nothing more.
+pub const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 20);
 /// A page of a list holds reduced children; only its text is whole.
 const PAGE: u32 = 500;
 
