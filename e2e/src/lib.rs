@@ -25,6 +25,7 @@ pub mod order;
 pub mod proxy;
 pub mod replicas;
 pub mod space;
+pub mod workload;
 pub mod world;
 
 pub use kinds::Kind;
