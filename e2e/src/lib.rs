@@ -27,6 +27,7 @@ pub mod proxy;
 pub mod replicas;
 pub mod samples;
 pub mod space;
+pub mod verdict;
 pub mod workload;
 pub mod world;
 

@@ -1,6 +1,6 @@
 //! The samples of the repository, and which entry of `expected.yaml` each is held to.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -47,6 +47,15 @@ impl Sample {
         found.unwrap_or_else(|| panic!("no sample of {stack}, {variant:?}"))
     }
 
+    /// Whether kustomize has to build it.
+    pub fn is_overlay(self) -> bool {
+        self.file().is_dir()
+    }
+
+    fn file(self) -> PathBuf {
+        root().join("manifests/samples").join(self.path)
+    }
+
     /// What it must do.
     pub fn expected(self) -> Expected {
         Expected::of(self.stack, self.variant)
@@ -54,9 +63,12 @@ impl Sample {
 
     /// Its documents, without namespaces: each test has its own.
     pub fn documents(self) -> Vec<Value> {
-        let path = root().join("manifests/samples").join(self.path);
-        let yaml =
-            if path.is_dir() { kustomize(&path) } else { std::fs::read_to_string(&path).map_err(|e| e.to_string()) };
+        let path = self.file();
+        let yaml = if self.is_overlay() {
+            kustomize(&path)
+        } else {
+            std::fs::read_to_string(&path).map_err(|e| e.to_string())
+        };
         let mut found = documents(&yaml.unwrap_or_else(|e| panic!("{}: {e}", path.display())));
         found.retain(|d| d["kind"] != "Namespace");
         if let Some(profiles) = self.profiles {
@@ -75,7 +87,7 @@ pub fn stack_of(documents: &mut [Value]) -> &mut Value {
 }
 
 /// What `kubectl kustomize` builds: that of the embedded control plane, or the one on the PATH.
-fn kustomize(folder: &PathBuf) -> Result<String, String> {
+fn kustomize(folder: &Path) -> Result<String, String> {
     let ours = root().join("target/cluster/bin/kubectl");
     let program = if ours.exists() { ours } else { PathBuf::from("kubectl") };
     let built = Command::new(&program).arg("kustomize").arg(folder).output();
