@@ -27,8 +27,9 @@ const fn sample(stack: &'static str, variant: Option<&'static str>, path: &'stat
 }
 
 /// All of them.
-pub const ALL: [Sample; 10] = [
+pub const ALL: [Sample; 12] = [
     sample("finity", None, "finity.yaml"),
+    sample("finity", Some("backend-only"), "finity-services.yaml"),
     sample("cirame", None, "cirame.yaml"),
     sample("cirame", Some("production"), "cirame/production"),
     sample("aurum", None, "aurum.yaml"),
@@ -38,6 +39,7 @@ pub const ALL: [Sample; 10] = [
     sample("aria", None, "aria.yaml"),
     Sample { profiles: Some(&["monitoring"]), ..sample("aria", Some("monitoring"), "aria.yaml") },
     sample("soundforge", None, "soundforge.yaml"),
+    sample("soundforge", Some("development"), "soundforge/development"),
 ];
 
 impl Sample {

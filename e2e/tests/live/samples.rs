@@ -91,6 +91,11 @@ fn finity_runs_as_expected() {
 }
 
 #[test]
+fn finity_services_alone_run_as_expected() {
+    runs_as_expected("finity", Some("backend-only"));
+}
+
+#[test]
 fn cirame_runs_as_expected() {
     runs_as_expected("cirame", None);
 }
@@ -133,4 +138,9 @@ fn aria_with_monitoring_runs_as_expected() {
 #[test]
 fn soundforge_runs_as_expected() {
     runs_as_expected("soundforge", None);
+}
+
+#[test]
+fn soundforge_in_development_runs_as_expected() {
+    runs_as_expected("soundforge", Some("development"));
 }
