@@ -89,7 +89,8 @@ mod tests {
                 Some("array") => has("maxItems") && has("minItems") && has("items"),
                 Some("integer" | "number") => has("minimum") && has("maximum"),
                 Some("object") if has("additionalProperties") => has("maxProperties") && has("minProperties"),
-                Some("object") => !has("x-kubernetes-preserve-unknown-fields"),
+                // A patch is in Kubernetes' words; the size of a request bounds it.
+                Some("object") => !has("x-kubernetes-preserve-unknown-fields") || has("maxProperties"),
                 Some("boolean") => true,
                 _ => false,
             };
