@@ -1,14 +1,17 @@
 //! `golden/<feature>/stack.yaml` in, `objects.yaml` out. `make golden` writes the outputs anew; read the diff before committing it.
 //!
 //! Every field of the spec, and every word of an enum, is set in some feature and unset in another. A change in a pod template restarts pods on upgrade:
-//! it wants a line under "Restarts pods" in CHANGELOG.md that names the feature (`golden/templates.txt` remembers what the last version rendered).
+//! it wants a line under "Restarts pods" in CHANGELOG.md that names the feature, for `golden/templates.txt` remembers what the last version rendered.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
 use crate::api::PodSecurity;
+use crate::child::digest::Digest;
+use crate::child::labels;
 use crate::cli::render::{objects, yaml};
 use crate::cli::validate::load_stack;
 use crate::generate::{SCHEMA, crd};
@@ -34,7 +37,11 @@ fn written(feature: &Path) -> Value {
     serde_saphyr::from_str(text.split("\n---\n").next().unwrap_or_default()).unwrap()
 }
 
-fn rendered(feature: &Path) -> Vec<Value> {
+/// The objects of every feature.
+static RENDERED: LazyLock<Vec<(PathBuf, Vec<Value>)>> =
+    LazyLock::new(|| features().into_iter().map(|feature| (feature.clone(), render(&feature))).collect());
+
+fn render(feature: &Path) -> Vec<Value> {
     let mut stack = load_stack(&feature.join("stack.yaml"), PodSecurity::Privileged)
         .unwrap_or_else(|e| panic!("{}: {e:?}", feature.display()));
     stack.metadata.namespace = Some("ns".into());
@@ -45,9 +52,9 @@ fn rendered(feature: &Path) -> Vec<Value> {
 #[test]
 fn every_feature_renders_as_its_golden_file_says() {
     let mut wrong = Vec::new();
-    for feature in features() {
+    for (feature, objects) in &*RENDERED {
         let golden = feature.join("objects.yaml");
-        let now = yaml(&rendered(&feature)).unwrap();
+        let now = yaml(objects).unwrap();
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::write(&golden, &now).unwrap();
         }
@@ -68,10 +75,10 @@ fn every_feature_renders_as_its_golden_file_says() {
 #[test]
 fn objects_are_canonical() {
     let mut wrong = Vec::new();
-    for feature in features() {
-        for object in rendered(&feature) {
-            let path = format!("{} {} {}", name(&feature), object["kind"], object["metadata"]["name"]);
-            not_canonical(&object, "", &path, &mut wrong);
+    for (feature, objects) in &*RENDERED {
+        for object in objects {
+            let path = format!("{} {} {}", name(feature), object["kind"], object["metadata"]["name"]);
+            not_canonical(object, "", &path, &mut wrong);
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -144,8 +151,8 @@ fn not_canonical(value: &Value, of: &str, path: &str, wrong: &mut Vec<String>) {
 
 #[test]
 fn rendering_twice_gives_the_same_bytes() {
-    for feature in features() {
-        assert_eq!(yaml(&rendered(&feature)).unwrap(), yaml(&rendered(&feature)).unwrap());
+    for (feature, objects) in &*RENDERED {
+        assert_eq!(yaml(&render(feature)).unwrap(), yaml(objects).unwrap());
     }
 }
 
@@ -203,4 +210,96 @@ fn every_field_is_set_in_some_feature_and_unset_in_another() {
         never_set.is_empty() && never_unset.is_empty() && unused_words.is_empty(),
         "add a feature under src/render/golden that shows it\nset nowhere: {never_set:#?}\nunset nowhere: {never_unset:#?}\nwords used nowhere: {unused_words:#?}"
     );
+}
+
+/// Digests of pod templates, by feature, digest of its stack, and object.
+type Templates = BTreeMap<(String, String, String), String>;
+
+const TEMPLATES_SAY: &str = "\
+# Pod templates of the last version: feature, digest of its stack, object, digest of its template.
+# `make golden` adds what is new and forgets stacks that were changed; it keeps the line of a template that only renders differently, so that a line in
+# CHANGELOG.md is asked for. At a release: UPDATE_GOLDEN=release cargo test --lib golden, and a new \"Restarts pods\" section.
+";
+
+fn templates_now() -> Templates {
+    let mut templates = Templates::new();
+    for (feature, objects) in &*RENDERED {
+        let stack = Digest::of(&written(feature)).to_string();
+        for object in objects.iter().filter(|object| object["spec"]["template"].is_object()) {
+            let meta = &object["metadata"];
+            // The name of a Job ends in its revision, which is in the template as well.
+            let revision = format!("-{}", meta["annotations"][labels::REVISION].as_str().unwrap());
+            let name = meta["name"].as_str().map(|name| name.strip_suffix(&revision).unwrap_or(name)).unwrap();
+            let key = (self::name(feature), stack.clone(), format!("{}/{name}", object["kind"].as_str().unwrap()));
+            templates.insert(key, Digest::of(&object["spec"]["template"]).to_string());
+        }
+    }
+    templates
+}
+
+fn templates_kept(text: &str) -> Templates {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .filter_map(|line| {
+            let mut words = line.split(' ').map(str::to_owned);
+            Some(((words.next()?, words.next()?, words.next()?), words.next()?))
+        })
+        .collect()
+}
+
+/// The features whose pods a new version replaces though their stacks are what they were.
+fn replaced(now: &Templates, kept: &Templates) -> BTreeSet<String> {
+    let differs = now.iter().filter(|(key, digest)| kept.get(key).is_some_and(|before| before != *digest));
+    differs.map(|((feature, ..), _)| feature.clone()).collect()
+}
+
+/// Lines under "Restarts pods" of the version that is not released yet.
+fn announced(changelog: &str) -> &str {
+    let unreleased = changelog.split("\n## ").find(|section| section.starts_with("Unreleased")).unwrap_or_default();
+    let section = unreleased.split("\n### ").find(|section| section.starts_with("Restarts pods"));
+    section.expect("CHANGELOG.md has a section \"Restarts pods\" under \"Unreleased\"")
+}
+
+/// "Rendering is versioned": whoever upgrades the operator has read which stacks' pods are replaced.
+#[test]
+fn a_changed_pod_template_is_announced() {
+    let file = golden().join("templates.txt");
+    let now = templates_now();
+    let mut kept = templates_kept(&std::fs::read_to_string(&file).unwrap_or_default());
+    if let Some(how) = std::env::var_os("UPDATE_GOLDEN") {
+        kept.retain(|key, _| how != "release" && now.contains_key(key));
+        for (key, digest) in &now {
+            kept.entry(key.clone()).or_insert_with(|| digest.clone());
+        }
+        let lines =
+            kept.iter().map(|((feature, stack, object), digest)| format!("{feature} {stack} {object} {digest}\n"));
+        std::fs::write(&file, format!("{TEMPLATES_SAY}{}", lines.collect::<String>())).unwrap();
+    }
+    assert!(
+        now.keys().eq(kept.keys()),
+        "golden/templates.txt knows other stacks than the features have: run `make golden`"
+    );
+    let changelog = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("CHANGELOG.md")).unwrap();
+    let announced = announced(&changelog);
+    let silent: Vec<String> =
+        replaced(&now, &kept).into_iter().filter(|feature| !announced.contains(&format!("`{feature}`"))).collect();
+    assert!(
+        silent.is_empty(),
+        "these features' pod templates render differently than in the last version, which replaces the pods of everyone who uses them; if that is \
+         meant, name each in backticks under \"Restarts pods\" in CHANGELOG.md and say why: {silent:?}"
+    );
+}
+
+#[test]
+fn only_a_template_that_renders_differently_for_the_same_stack_is_a_replaced_one() {
+    let templates = |lines: &str| templates_kept(lines);
+    let kept = templates("# said\na 1 Deployment/x d1\nb 1 Deployment/x d1\n");
+    assert!(replaced(&templates("a 1 Deployment/x d1\nb 2 Deployment/x d2\nc 1 Job/x d3"), &kept).is_empty());
+    assert_eq!(
+        replaced(&templates("a 1 Deployment/x d2\nb 1 Deployment/x d1"), &kept),
+        BTreeSet::from(["a".to_owned()])
+    );
+    let changelog =
+        "# Changelog\n\n## Unreleased\n\n### Restarts pods\n\n- `a`: x\n\n## 0.1\n\n### Restarts pods\n\n- `b`: y\n";
+    assert!(announced(changelog).contains("`a`") && !announced(changelog).contains("`b`"));
 }
