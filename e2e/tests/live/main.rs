@@ -4,12 +4,18 @@
 
 mod autoscale;
 mod bad_input;
+mod config;
 mod drift;
 mod golden;
+mod jobs;
+mod modes;
+mod needs;
 mod order;
 mod ownership;
 mod quiet;
 mod samples;
+mod scaling;
 mod stacks;
+mod storage;
 mod upgrade;
 mod walls;
