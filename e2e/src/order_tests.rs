@@ -150,6 +150,18 @@ fn news_that_crosses_the_write_is_forgiven_for_a_moment_only() {
 }
 
 #[test]
+fn an_edit_that_crosses_the_news_of_health_is_forgiven_for_a_moment_only() {
+    // When the dependency became healthy, an edit had just asked for another one.
+    let edited = |earlier| {
+        let begin = Tale::new().stack(0, "db:1", "web:1", "Healthy").deployment(9, "db", "db:1", 1, 0);
+        let edit = begin.stack(400, "db:2", "web:1", "Healthy");
+        edit.deployment(earlier, "db", "db:1", 1, 1).deployment(9, "web", "web:1", 0, 0)
+    };
+    assert_eq!(edited(50).violations(), [""; 0]);
+    assert_eq!(edited(400).violations(), ["web"]);
+}
+
+#[test]
 fn a_write_of_a_spec_long_gone_is_a_violation() {
     assert_eq!(running("Healthy").deployment(5000, "db", "db:7", 0, 1).violations(), ["db"]);
 }

@@ -77,6 +77,21 @@ impl World {
         of_service.insert(key, workload);
     }
 
+    /// The versions in which these worlds have the stack.
+    pub fn distinct_stacks<'a>(worlds: impl Iterator<Item = &'a World>, stack: &str) -> Vec<Arc<Value>> {
+        let mut found: Vec<Arc<Value>> = worlds.filter_map(|w| w.stacks.get(stack).cloned()).collect();
+        found.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        found
+    }
+
+    /// This world with another version of the stack.
+    #[must_use]
+    pub fn with_stack(&self, stack: &str, object: &Arc<Value>) -> World {
+        let mut other = self.clone();
+        other.stacks.insert(stack.to_owned(), object.clone());
+        other
+    }
+
     /// The service's workload of this kind and name.
     pub fn named(&self, id: &Id, kind: Kind, name: &str) -> Option<&Workload> {
         self.workloads.get(id)?.get(&(kind, name.to_owned()))
