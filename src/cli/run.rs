@@ -80,7 +80,7 @@ fn label(text: &str) -> Result<(String, String), String> {
 
 /// Runs the operator until SIGTERM or SIGINT (exit code 0), or until it must not write any more (3).
 pub fn run(args: RunArgs) -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube_runtime=warn"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube_runtime=error"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match args.log_format {
         LogFormat::Json => logs.json().flatten_event(true).init(),

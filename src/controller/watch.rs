@@ -1,14 +1,17 @@
-//! One watch per kind, each object reduced on arrival.
+//! One watch per kind, each object reduced on arrival; and the events that tell what no status does.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1;
+use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 
+use super::backoff::{delay, jitter};
 use super::queue::Why;
 use super::reconcile::Context;
 use super::store::{StackKey, Written};
@@ -20,6 +23,10 @@ const WATCH_SECONDS: u32 = 200;
 pub const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 20);
 /// A page of a list holds reduced children; only its text is whole.
 const PAGE: u32 = 500;
+
+/// Pods that could not be made, less what Deployments say in their own status, and volumes that could not be mounted.
+const NEWS: [&str; 2] =
+    ["reason=FailedCreate,involvedObject.kind!=ReplicaSet", "reason=FailedMount,involvedObject.kind=Pod"];
 
 /// What wakes a stack.
 pub(super) type Wake = (StackKey, Why);
@@ -52,6 +59,13 @@ pub(super) fn start(
             }
         });
     }
+    for fields in NEWS {
+        let api: Api<v1::Event> = match namespace {
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
+        };
+        watches.spawn(hear(api, fields, context.clone(), wakes.clone()));
+    }
     let api: Api<Written> = match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
@@ -71,4 +85,34 @@ pub(super) fn start(
         }
     });
     watches
+}
+
+/// Listens to events. Nothing waits for them, and who may not read them does well without: that is said once, not with every try.
+async fn hear(api: Api<v1::Event>, fields: &'static str, context: Arc<Context>, wakes: UnboundedSender<Wake>) {
+    // Until all children are known, most of the news would be of strangers.
+    while !context.store.is_warm() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let config = watcher::Config::default().fields(fields).timeout(WATCH_SECONDS).page_size(PAGE);
+    let mut events = watcher(api, config).boxed();
+    let mut failures = 0;
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Apply(event) | Event::InitApply(event)) => {
+                failures = 0;
+                if let Some(stack) = context.store.hear(event) {
+                    let _ = wakes.send((stack, Why::Child));
+                }
+            }
+            Ok(Event::InitDone) => failures = 0,
+            Ok(Event::Init | Event::Delete(_)) => {} // an event that has expired takes nothing back
+            Err(error) => {
+                failures += 1;
+                if failures == 1 {
+                    tracing::warn!(%error, fields, "cannot read events: what only they tell is missing in statuses");
+                }
+                tokio::time::sleep(delay(failures, jitter())).await; // kube's own starts anew with every list
+            }
+        }
+    }
 }

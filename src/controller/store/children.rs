@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kube::runtime::watcher::Event;
 
 use super::StackKey;
+use super::reported::{News, Reported};
 use crate::child::{Child, ChildId, Kind, labels};
 
 #[derive(Default)]
@@ -13,6 +14,7 @@ pub(super) struct Children {
     kinds: HashMap<Kind, Seen>,
     /// Shared with the passes that read it: a change copies the map only while one does.
     by_stack: HashMap<StackKey, Arc<BTreeMap<ChildId, Arc<Child>>>>,
+    pub(super) reported: Reported,
 }
 
 /// Namespace and name.
@@ -81,12 +83,16 @@ impl Children {
     }
 
     /// Takes in a child, however old it is. Returns the stacks to which that is news.
-    fn replace(&mut self, kind: Kind, child: Child) -> Vec<StackKey> {
+    fn replace(&mut self, kind: Kind, mut child: Child) -> Vec<StackKey> {
         let key = key_of(&child);
         let seen = self.kinds.entry(kind).or_default();
         seen.gone.remove(&key);
+        child.facts.reported = self.reported.of(uid(&child));
         let child = Arc::new(child);
         let old = seen.objects.insert(key.clone(), child.clone());
+        if let Some(old) = old.as_deref().filter(|old| uid(old) != uid(&child)) {
+            self.reported.forget(uid(old));
+        }
         let id = ChildId { kind, name: key.1 };
         let mut touched = Vec::new();
         let (was, is) = (old.as_deref().and_then(stack_of), stack_of(&child));
@@ -116,6 +122,18 @@ impl Children {
         Some(stack)
     }
 
+    /// Takes in what an event says. The name finds the child, the uid tells whether it is meant.
+    pub(super) fn hear(&mut self, news: News) -> Option<StackKey> {
+        let key = (news.namespace.clone(), news.name.clone());
+        let is_meant = |kind: &Kind| {
+            let child = self.kinds.get(kind).and_then(|seen| seen.objects.get(&key));
+            child.is_some_and(|child| uid(child) == news.uid)
+        };
+        let kind = Kind::ALL.into_iter().find(is_meant);
+        let said = self.reported.hear(news, kind.is_some())?;
+        self.amend(kind?, &key, |child| child.facts.reported = Some(said))
+    }
+
     pub(super) fn of(&self, stack: &StackKey) -> Arc<BTreeMap<ChildId, Arc<Child>>> {
         self.by_stack.get(stack).cloned().unwrap_or_default()
     }
@@ -138,6 +156,7 @@ impl Children {
 
     fn drop(&mut self, kind: Kind, key: &ObjectKey) -> Option<StackKey> {
         let child = self.kinds.get_mut(&kind)?.objects.remove(key)?;
+        self.reported.forget(uid(&child));
         let stack = stack_of(&child)?;
         self.unlink(&stack, &ChildId { kind, name: key.1.clone() });
         Some(stack)
@@ -158,6 +177,10 @@ fn stack_of(child: &Child) -> Option<StackKey> {
     let name = child.label(labels::STACK);
     (!name.is_empty())
         .then(|| StackKey { namespace: child.meta.namespace.clone().unwrap_or_default(), name: name.to_owned() })
+}
+
+fn uid(child: &Child) -> &str {
+    child.meta.uid.as_deref().unwrap_or_default()
 }
 
 fn key_of(child: &Child) -> ObjectKey {

@@ -5,15 +5,18 @@
 //! is the truth of its moment whatever the versions say, and the watch that goes on from it tells the rest.
 
 mod children;
+mod reported;
 mod stacks;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use k8s_openapi::api::core::v1;
 use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 
 use self::children::Children;
+use self::reported::News;
 use self::stacks::Stacks;
 use crate::api::AppStack;
 use crate::child::{Child, ChildId, Kind};
@@ -61,6 +64,11 @@ impl Store {
     /// Takes in one event of the stacks' watch; returns the stacks whose spec, annotations or existence changed. Our own status is no news.
     pub fn stack_event(&self, event: Event<Written>) -> Vec<StackKey> {
         self.watched(|inner| inner.stacks.event(event))
+    }
+
+    /// Takes in an event of the API about some object; returns the stack to which it is news.
+    pub fn hear(&self, event: v1::Event) -> Option<StackKey> {
+        self.lock().children.hear(News::of(event)?)
     }
 
     /// Takes in the server's answer to our own write. Whoever wrote plans once more and sees what is in it.

@@ -61,25 +61,7 @@ impl Fake {
             let state = answering.clone();
             async move { Ok::<_, std::io::Error>(answer(&state, request).await) }
         });
-        let client = Client::new(service, "n");
-        let (store, writer) = (Arc::new(Store::default()), Writer::new(client.clone(), Leadership::for_test(until)));
-        let recorder = Recorder::new(client, Reporter { controller: "appstack".into(), instance: None });
-        let context = Context {
-            publisher: Publisher::new(store.clone(), writer.clone(), recorder),
-            store,
-            writer,
-            options: Options {
-                watch_namespace: None,
-                lease_namespace: "n".into(),
-                identity: "test".into(),
-                lease_term: Duration::from_secs(15),
-                conflict_retry: Duration::from_secs(15),
-                refusal_retry: Duration::from_secs(30),
-                max_pod_security: PodSecurity::Baseline,
-                rendering: Settings::default(),
-            },
-            memories: Mutex::default(),
-        };
+        let context = context(Client::new(service, "n"), until);
         let fake = Fake { state, context, key: StackKey { namespace: "n".into(), name: "s".into() } };
         fake.write_stack(1, services);
         fake
@@ -176,6 +158,28 @@ impl Fake {
             .find(|c| c["type"] == r#type)
             .cloned()
             .unwrap_or_default()
+    }
+}
+
+/// What passes and watches work with, by this client.
+pub(super) fn context(client: Client, until: Option<Instant>) -> Context {
+    let (store, writer) = (Arc::new(Store::default()), Writer::new(client.clone(), Leadership::for_test(until)));
+    let recorder = Recorder::new(client, Reporter { controller: "appstack".into(), instance: None });
+    Context {
+        publisher: Publisher::new(store.clone(), writer.clone(), recorder),
+        store,
+        writer,
+        options: Options {
+            watch_namespace: None,
+            lease_namespace: "n".into(),
+            identity: "test".into(),
+            lease_term: Duration::from_secs(15),
+            conflict_retry: Duration::from_secs(15),
+            refusal_retry: Duration::from_secs(30),
+            max_pod_security: PodSecurity::Baseline,
+            rendering: Settings::default(),
+        },
+        memories: Mutex::default(),
     }
 }
 

@@ -4,3 +4,4 @@ mod fake;
 mod faults;
 mod protocol;
 mod statuses;
+mod watches;
