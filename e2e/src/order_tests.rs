@@ -235,6 +235,16 @@ fn a_daemon_set_is_healthy_on_every_node_it_wants() {
     assert_eq!(web(&status(3, 2, 3)), ["web"]);
     assert_eq!(web(&status(3, 3, 2)), ["web"]);
     assert_eq!(web(&json!({})), ["web"], "nothing wanted by a controller that has not looked is not healthy");
+    // It cannot say that it was complete once: for the update of a running dependant, all updated and one available is enough.
+    let update = |later: &Value| {
+        let tale = Tale::new().spec(0, &moded("Global", "db:1")).db(9, Kind::DaemonSet, "db:1", &status(3, 3, 3));
+        let mut edited = moded("Global", "db:1");
+        edited["services"]["web"]["image"] = json!("web:2");
+        let tale = tale.deployment(9, "web", "web:1", 1, 1).db(9, Kind::DaemonSet, "db:1", later);
+        tale.spec(400, &edited).deployment(400, "web", "web:2", 0, 1).violations()
+    };
+    assert_eq!(update(&status(3, 3, 1)), [""; 0]);
+    assert_eq!(update(&status(3, 3, 0)), ["web"]);
 }
 
 #[test]

@@ -71,7 +71,7 @@ impl World {
             since: before.as_ref().map_or(seen.version, |w| w.since),
             completed: before.and_then(|w| w.completed),
         };
-        if workload.is_complete() {
+        if workload.is_complete() || workload.may_have_been_complete() {
             workload.completed = Some(Arc::new(seen.object["spec"]["template"].clone()));
         }
         of_service.insert(key, workload);
