@@ -5,6 +5,7 @@
 mod autoscale;
 mod bad_input;
 mod drift;
+mod faults;
 mod golden;
 mod order;
 mod ownership;
