@@ -47,6 +47,9 @@ func runKwok() {
 	if err == nil {
 		c := kwok.NewCommand(ctx)
 		c.PersistentFlags().AddFlagSet(early)
+		c.PreRunE = func(*cobra.Command, []string) error {
+			return runAdmission(ctx, c.Flag("kubeconfig").Value.String())
+		}
 		err = c.ExecuteContext(ctx)
 	}
 	if err != nil {

@@ -9,7 +9,7 @@ trap 'exit 130' INT TERM HUP
 
 fail() {
 	echo "FAILED: $*" >&2
-	kubectl get pods,pvc,jobs -o wide >&2 || :
+	kubectl get pods,pvc,jobs,events -o wide >&2 || :
 	exit 1
 }
 get() { kubectl get "$1" -o "jsonpath=$2"; }
@@ -25,7 +25,19 @@ expect() {
 }
 ready='{.status.conditions[?(@.type=="Ready")].status}'
 waiting='{.status.containerStatuses[0].state.waiting.reason}'
+message='{.status.containerStatuses[0].state.waiting.message}'
 restarts='{.status.containerStatuses[0].restartCount}'
+# event POD REASON MESSAGE: waits at most 10 s for it, from the kubelet
+event() {
+	tries=0
+	until kubectl get events --field-selector "involvedObject.name=$1,reason=$2,type=Warning,reportingComponent=kubelet" \
+		-o 'jsonpath={range .items[*]}{.message}{"\n"}{end}' | grep -qxF "$3"; do
+		tries=$((tries + 1))
+		[ $tries -lt 100 ] || fail "no event $2 of pod $1 with '$3'"
+		sleep 0.1
+	done
+	echo "ok: event of pod/$1: $3"
+}
 processes() { cat "$1"/*.pid | cut -d' ' -f1; }
 # gone DIR PROCESS...: the state and the processes; one that waits to be reaped has ended
 gone() {
@@ -73,6 +85,15 @@ expect pvc/data-db-1 '{.status.phase}' Bound
 expect pvc/immediate '{.status.phase}' Bound
 expect job/good '{.status.succeeded}' 2
 expect job/bad '{.status.conditions[?(@.type=="Failed")].reason}' BackoffLimitExceeded
+expect daemonset/agent '{.status.numberReady}' 3
+expect pdb/web '{.status.disruptionsAllowed}' 1
+expect pvc/ephemeral-scratch '{.status.phase}' Bound
+expect pod/ephemeral "$ready" True
+kubectl wait --for=delete --timeout=10s job/short-lived >/dev/null || fail "job short-lived is left"
+expect pod/gpu "$ready" True
+expect pod/gpu-elsewhere "$ready" True
+[ "$(get pod/gpu '{.spec.nodeName}')" != "$(get pod/gpu-elsewhere '{.spec.nodeName}')" ] || fail "eight GPUs on one node"
+expect pod/gpu-too-many '{.status.conditions[?(@.type=="PodScheduled")].reason}' Unschedulable
 expect pod/code '{.status.containerStatuses[*].state.terminated.exitCode}' '3 3'
 expect pod/code '{.status.phase}' Failed
 expect pod/init "$ready" True
@@ -83,6 +104,34 @@ expect pod/evicted '{.status.reason}' Evicted
 expect pod/three-crashes "$restarts" 3
 expect pod/three-crashes "$ready" True
 expect pod/crashloop '{.status.containerStatuses[0].lastState.terminated.exitCode}' 137
+
+echo "== Secrets and ConfigMaps that are missing, then not"
+expect pod/refers "$ready" True
+expect pod/no-secret "$waiting" CreateContainerConfigError
+expect pod/no-secret "$message" 'secret "late" not found'
+expect pod/no-secret '{.status.phase} {.status.containerStatuses[1].state.waiting}' 'Pending '
+event no-secret Failed 'Error: secret "late" not found'
+expect pod/no-config '{.status.initContainerStatuses[1].state.waiting.message}' 'configmap "late" not found'
+expect pod/no-config '{.status.initContainerStatuses[0].state.terminated.reason}' Completed
+expect pod/no-config "$waiting" PodInitializing
+expect pod/no-volume "$waiting" ContainerCreating
+expect pod/no-volume "$message" ''
+event no-volume FailedMount 'MountVolume.SetUp failed for volume "one" : secret "late" not found'
+kubectl create secret generic late --from-literal=other=x >/dev/null
+expect pod/no-secret "$message" "couldn't find key password in Secret default/late"
+event no-volume FailedMount 'MountVolume.SetUp failed for volume "one" : references non-existent secret key: password'
+kubectl create configmap late --from-literal=other=x >/dev/null
+expect pod/no-config "$message" "couldn't find key setting in ConfigMap default/late"
+expect pod/no-config '{.status.conditions[?(@.type=="Initialized")].status}' True
+kubectl delete configmap late >/dev/null
+kubectl patch secret late -p '{"stringData":{"password":"x"}}' >/dev/null
+expect pod/no-secret "$ready" True
+event no-volume FailedMount 'MountVolume.SetUp failed for volume "all" : configmap "late" not found'
+kubectl create configmap late --from-literal=setting=x >/dev/null
+expect pod/no-config "$ready" True
+expect pod/no-volume "$ready" True
+kubectl delete secret/late configmap/late >/dev/null
+expect pod/no-secret "$ready" True
 
 echo "== what must not happen"
 expect pod/never "$ready" False
@@ -95,6 +144,11 @@ since=$(date -d "$(get pod/slow '{.status.startTime}')" +%s)
 until=$(date -d "$(get pod/slow '{.status.conditions[?(@.type=="Ready")].lastTransitionTime}')" +%s)
 [ $((until - since)) -ge 5 ] || fail "pod/slow is Ready after $((until - since)) s, not 6"
 echo "ok: but not before 6 s"
+
+echo "== a Job whose first pod fails: the second comes 10 s later"
+expect job/fails-once '{.status.failed}' 1
+kubectl wait --for=condition=Complete --timeout=20s job/fails-once >/dev/null || fail "job fails-once"
+expect job/fails-once '{.status.failed} {.status.succeeded}' '1 1'
 
 echo "== live steering"
 annotate() { kubectl annotate --overwrite "$@" >/dev/null; }

@@ -83,6 +83,7 @@ func populate(ctx context.Context, client kubernetes.Interface, nodes int) error
 			corev1.ResourceMemory:           resource.MustParse("256Gi"),
 			corev1.ResourceEphemeralStorage: resource.MustParse("100Gi"),
 			corev1.ResourcePods:             resource.MustParse("1000"),
+			"nvidia.com/gpu":                resource.MustParse("4"),
 		}
 		node := &corev1.Node{
 			ObjectMeta: metav1.ObjectMeta{

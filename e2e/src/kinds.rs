@@ -10,7 +10,11 @@ use kube::{Api, Client};
 pub enum Kind {
     AppStack,
     Deployment,
+    StatefulSet,
+    DaemonSet,
+    Job,
     Pod,
+    PodDisruptionBudget,
     HorizontalPodAutoscaler,
     Service,
     EndpointSlice,
@@ -22,10 +26,14 @@ pub enum Kind {
 
 impl Kind {
     /// What the observer watches.
-    pub const WATCHED: [Kind; 8] = [
+    pub const WATCHED: [Kind; 12] = [
         Kind::AppStack,
         Kind::Deployment,
+        Kind::StatefulSet,
+        Kind::DaemonSet,
+        Kind::Job,
         Kind::Pod,
+        Kind::PodDisruptionBudget,
         Kind::HorizontalPodAutoscaler,
         Kind::Service,
         Kind::NetworkPolicy,
@@ -34,14 +42,21 @@ impl Kind {
     ];
 
     /// What a stack is made of.
-    pub const CHILDREN: [Kind; 6] = [
+    pub const CHILDREN: [Kind; 10] = [
         Kind::NetworkPolicy,
         Kind::PersistentVolumeClaim,
         Kind::ConfigMap,
         Kind::Service,
         Kind::Deployment,
+        Kind::StatefulSet,
+        Kind::DaemonSet,
+        Kind::Job,
         Kind::HorizontalPodAutoscaler,
+        Kind::PodDisruptionBudget,
     ];
+
+    /// What runs the pods of a service.
+    pub const WORKLOADS: [Kind; 4] = [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::Job];
 
     /// The kind as manifests write it.
     pub fn of(kind: &str) -> Kind {
@@ -51,12 +66,21 @@ impl Kind {
             .unwrap_or_else(|| panic!("{kind} is not a kind the tests watch: add it to Kind::WATCHED"))
     }
 
+    /// Whether it runs the pods of a service.
+    pub fn is_workload(self) -> bool {
+        Kind::WORKLOADS.contains(&self)
+    }
+
     /// How the API server names it.
     pub fn resource(self) -> ApiResource {
         let (group, version, kind, plural) = match self {
             Kind::AppStack => ("appstack.dev", "v1alpha1", "AppStack", "appstacks"),
             Kind::Deployment => ("apps", "v1", "Deployment", "deployments"),
+            Kind::StatefulSet => ("apps", "v1", "StatefulSet", "statefulsets"),
+            Kind::DaemonSet => ("apps", "v1", "DaemonSet", "daemonsets"),
+            Kind::Job => ("batch", "v1", "Job", "jobs"),
             Kind::Pod => ("", "v1", "Pod", "pods"),
+            Kind::PodDisruptionBudget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
             Kind::HorizontalPodAutoscaler => {
                 ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
             }

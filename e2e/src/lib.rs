@@ -15,6 +15,7 @@
 
 pub mod audit;
 pub mod cluster;
+pub mod expected;
 pub mod gate;
 pub mod json;
 pub mod kinds;
@@ -24,7 +25,10 @@ pub mod operator;
 pub mod order;
 pub mod proxy;
 pub mod replicas;
+pub mod samples;
 pub mod space;
+pub mod verdict;
+pub mod workload;
 pub mod world;
 
 pub use kinds::Kind;

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::observer::Seen;
 use crate::space::HAND;
-use crate::world::{Id, World, differences, wanted};
+use crate::workload::{differences, wanted};
+use crate::world::{Id, World};
 use crate::{Kind, json};
 
 /// How old a view the operator may have acted on: the way of an event to it, and of its answer to the server. An event
@@ -41,8 +42,8 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Checks every write of the operator that starts pods: the creation of a Deployment, a changed pod template, and a
-/// count that goes from zero to some.
+/// Checks every write of the operator that starts pods: the creation of a workload, a changed pod template, a count that
+/// goes from zero to some, a suspended Job that goes on.
 ///
 /// Such a write is lawful if the namespace, **as it was at one single moment between [`CROSSING`] before the write and
 /// the write**, explains it: the new template is the definition of the stack at that moment (image, variables, program,
@@ -94,23 +95,30 @@ pub fn judged(history: &[Seen]) -> Vec<(u64, Id, String)> {
 }
 
 fn starts_pods(seen: &Seen, before: &World) -> Option<(Id, String)> {
-    if seen.kind != Kind::Deployment || seen.deleted {
+    let kind = seen.kind;
+    if !kind.is_workload() || seen.deleted {
         return None;
     }
     let id = Id::of(&seen.object)?;
-    let write = match before.workload(&id) {
+    let template = |object: &Value| object["spec"]["template"].clone();
+    let write = match before.named(&id, kind, json::name(&seen.object)) {
+        None if before.is_stopped(&id.stack) && wanted(kind, &seen.object) == 0 => return None,
+        // Made again over the pods it had: a StatefulSet, whose claim templates cannot be changed otherwise.
+        None if kind == Kind::StatefulSet && before.has_pod(&id, &template(&seen.object)["spec"]) => return None,
         None => "created",
         Some(old) if by_hand(&old.object, &seen.object) => return None,
-        Some(old) if old.object["spec"]["template"] != seen.object["spec"]["template"] => "pods changed",
-        Some(old) if wanted(&old.object) == 0 && wanted(&seen.object) > 0 => "scaled up from zero",
+        Some(old) if template(&old.object) != template(&seen.object) => "pods changed",
+        // How many a DaemonSet wants is for the nodes to say.
+        Some(_) if kind == Kind::DaemonSet => return None,
+        Some(old) if old.wanted() == 0 && wanted(kind, &seen.object) > 0 => "scaled up from zero",
         Some(_) => return None,
     };
     let image = json::text(&seen.object, "/spec/template/spec/containers/0/image");
-    Some((id, format!("{write} ({image})")))
+    Some((id, format!("{kind} {write} ({image})")))
 }
 
 fn objections(world: &World, id: &Id, seen: &Seen) -> Vec<String> {
-    let runs = world.workload(id).is_some_and(|w| json::number(&w.object, "/status/availableReplicas") > 0);
+    let runs = seen.kind != Kind::Job && world.workloads(id).iter().any(|w| w.available() > 0);
     let mut objections = world.objections(id, runs);
     if let Some(spec) = world.spec(id)
         && let Err(other) = differences(spec, &id.service, &seen.object["spec"]["template"]["spec"])

@@ -29,7 +29,30 @@ impl Tale {
             "db": {"image": db},
             "web": {"image": web, "env": {"PRICE": "5$"}, "dependsOn": {"db": {"condition": condition}}},
         });
-        self.then(millis, Kind::AppStack, json!({"metadata": {"name": "shop"}, "spec": {"services": services}}))
+        self.spec(millis, &json!({"services": services}))
+    }
+
+    fn spec(self, millis: u64, spec: &Value) -> Tale {
+        self.then(millis, Kind::AppStack, json!({"metadata": {"name": "shop"}, "spec": spec}))
+    }
+
+    /// What runs `db`, when `db` is no Deployment.
+    fn db(self, millis: u64, kind: Kind, image: &str, status: &Value) -> Tale {
+        let object = json!({
+            "metadata": {
+                "name": format!("shop-db-{}", image.replace(':', "")), "uid": image, "generation": 1,
+                "labels": {"appstack.dev/stack": "shop", "appstack.dev/service": "db"},
+            },
+            "spec": {"template": {"spec": {"containers": [{"name": "db", "image": image}]}}},
+            "status": status,
+        });
+        self.then(millis, kind, object)
+    }
+
+    fn gone(mut self, millis: u64, kind: Kind, object: Value) -> Tale {
+        self = self.then(millis, kind, object);
+        self.seen.last_mut().expect("what was just told").deleted = true;
+        self
     }
 
     /// A Deployment with one wanted pod, of which so many are updated and available.
@@ -139,4 +162,133 @@ fn started_asks_for_a_container_that_has_run_at_the_wanted_definition() {
     assert_eq!(web(begin().pod(9, "db:1", &json!({"state": {"running": {}}}))), [""; 0]);
     assert_eq!(web(begin().pod(9, "db:1", &json!({"state": {"waiting": {}}}))), ["web"]);
     assert_eq!(web(begin().pod(9, "db:0", &json!({"state": {"running": {}}}))), ["web"]);
+}
+
+/// `db` in this mode, which has run in another kind of workload; `web` waits for it.
+fn moded(mode: &str, image: &str) -> Value {
+    let web = json!({"image": "web:1", "env": {"PRICE": "5$"}, "dependsOn": {"db": {}}});
+    json!({"services": {"db": {"image": image, "mode": mode}, "web": web}})
+}
+
+fn job(status: &str) -> Value {
+    json!({"conditions": [{"type": status, "status": "True"}]})
+}
+
+#[test]
+fn a_dependant_of_a_job_waits_for_its_success() {
+    let begin = || Tale::new().spec(0, &moded("Job", "db:1")).db(9, Kind::Job, "db:1", &json!({"active": 1}));
+    let web = |tale: Tale| tale.deployment(400, "web", "web:1", 0, 0).violations();
+    assert_eq!(web(begin().db(400, Kind::Job, "db:1", &job("Complete"))), [""; 0]);
+    assert_eq!(web(begin()), ["web"]);
+    assert_eq!(web(begin().db(400, Kind::Job, "db:1", &job("Failed"))), ["web"]);
+}
+
+#[test]
+fn the_success_of_a_job_of_an_older_definition_is_none() {
+    let begin = || {
+        let tale = Tale::new().spec(0, &moded("Job", "db:1")).db(9, Kind::Job, "db:1", &job("Complete"));
+        tale.spec(400, &moded("Job", "db:2"))
+    };
+    let web = |tale: Tale| tale.deployment(400, "web", "web:1", 0, 0).violations();
+    assert_eq!(web(begin()), ["web"]);
+    assert_eq!(web(begin().db(9, Kind::Job, "db:2", &json!({"active": 1}))), ["web"]);
+    assert_eq!(web(begin().db(9, Kind::Job, "db:2", &job("Complete"))), [""; 0]);
+}
+
+#[test]
+fn a_job_that_has_ended_has_started() {
+    let mut stack = moded("Job", "db:1");
+    stack["services"]["web"]["dependsOn"]["db"]["condition"] = json!("Started");
+    let web = |status: &Value| {
+        let tale = Tale::new().spec(0, &stack).db(9, Kind::Job, "db:1", status);
+        tale.deployment(400, "web", "web:1", 0, 0).violations()
+    };
+    assert_eq!(web(&job("Failed")), [""; 0]);
+    assert_eq!(web(&json!({"active": 1})), ["web"]);
+}
+
+#[test]
+fn a_daemon_set_is_healthy_on_every_node_it_wants() {
+    let status = |wanted: i64, updated: i64, available: i64| {
+        json!({
+            "observedGeneration": 1, "desiredNumberScheduled": wanted, "currentNumberScheduled": wanted,
+            "updatedNumberScheduled": updated, "numberAvailable": available,
+        })
+    };
+    let web = |status: &Value| {
+        let tale = Tale::new().spec(0, &moded("Global", "db:1")).db(9, Kind::DaemonSet, "db:1", status);
+        tale.deployment(400, "web", "web:1", 0, 0).violations()
+    };
+    assert_eq!(web(&status(3, 3, 3)), [""; 0]);
+    assert_eq!(web(&status(3, 2, 3)), ["web"]);
+    assert_eq!(web(&status(3, 3, 2)), ["web"]);
+    assert_eq!(web(&json!({})), ["web"], "nothing wanted by a controller that has not looked is not healthy");
+}
+
+#[test]
+fn a_stateful_set_made_again_over_its_pods_starts_none() {
+    let stateful = |image: &str| {
+        json!({
+            "metadata": {"name": "shop-web", "uid": "web", "labels": {"appstack.dev/stack": "shop", "appstack.dev/service": "web"}},
+            "spec": {"replicas": 1, "template": {"spec": {"containers": [
+                {"name": "web", "image": image, "env": [{"name": "PRICE", "value": "5$$"}]},
+            ]}}},
+        })
+    };
+    let pod = || {
+        let mut pod = stateful("web:1");
+        pod["metadata"]["name"] = json!("shop-web-0");
+        pod["spec"] = pod["spec"]["template"]["spec"].clone();
+        pod
+    };
+    let begin = || Tale::new().stack(0, "db:1", "web:1", "Healthy").deployment(9, "db", "db:1", 1, 1);
+    let sick = |tale: Tale| {
+        tale.deployment(400, "db", "db:1", 1, 0).gone(400, Kind::StatefulSet, stateful("web:1")).then(
+            400,
+            Kind::StatefulSet,
+            stateful("web:1"),
+        )
+    };
+    assert_eq!(
+        sick(begin().then(9, Kind::StatefulSet, stateful("web:1")).then(9, Kind::Pod, pod())).violations(),
+        [""; 0]
+    );
+    assert_eq!(
+        sick(begin().then(9, Kind::StatefulSet, stateful("web:1"))).violations(),
+        ["web"],
+        "without pods it does"
+    );
+}
+
+#[test]
+fn an_optional_dependency_that_is_off_by_profile_is_not_waited_for() {
+    let stack = |active: &Value, required: bool| {
+        let edge = json!({"db": {"condition": "Healthy", "required": required}});
+        json!({"profiles": active, "services": {
+            "db": {"image": "db:1", "profiles": ["more"]},
+            "web": {"image": "web:1", "env": {"PRICE": "5$"}, "dependsOn": edge},
+        }})
+    };
+    let web = |stack: &Value| Tale::new().spec(0, stack).deployment(400, "web", "web:1", 0, 0).violations();
+    assert_eq!(web(&stack(&json!([]), false)), [""; 0]);
+    assert_eq!(web(&stack(&json!([]), true)), ["web"]);
+    assert_eq!(web(&stack(&json!(["more"]), false)), ["web"]);
+}
+
+#[test]
+fn a_stopped_stack_may_be_written_in_any_order() {
+    let stack = |stopped: bool| {
+        let mut spec = moded("Replicated", "db:1");
+        spec["stopped"] = json!(stopped);
+        spec
+    };
+    let at_zero = || {
+        let mut web = Tale::new().deployment(0, "web", "web:1", 0, 0).seen[0].object.as_ref().clone();
+        web["spec"]["replicas"] = json!(0);
+        web
+    };
+    let stopped = || Tale::new().spec(0, &stack(true)).then(400, Kind::Deployment, at_zero());
+    assert_eq!(stopped().violations(), [""; 0]);
+    let resumed = stopped().spec(400, &stack(false)).deployment(400, "web", "web:1", 0, 0);
+    assert_eq!(resumed.violations(), ["web"], "going on is gated");
 }

@@ -1,10 +1,9 @@
-//! The no-dip law: counts of a Deployment over time.
+//! The no-dip law: counts of a workload over time.
 
-use crate::json;
 use crate::observer::Seen;
-use crate::world::wanted;
+use crate::workload::{available, wanted};
 
-/// The counts of a Deployment at one moment.
+/// The counts of a workload at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
     /// `spec.replicas`.
@@ -13,15 +12,12 @@ pub struct Counts {
     pub available: i64,
 }
 
-/// The counts over time, without repetitions. `history` is that of one Deployment, in order.
+/// The counts over time, without repetitions. `history` is that of one workload, in order.
 pub fn over_time(history: &[Seen]) -> Vec<Counts> {
     let mut counts: Vec<Counts> = history
         .iter()
         .filter(|seen| !seen.deleted)
-        .map(|seen| Counts {
-            wanted: wanted(&seen.object),
-            available: json::number(&seen.object, "/status/availableReplicas"),
-        })
+        .map(|seen| Counts { wanted: wanted(seen.kind, &seen.object), available: available(seen.kind, &seen.object) })
         .collect();
     counts.dedup();
     counts

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::observer::Seen;
+use crate::workload::{Workload, differences};
 use crate::{Kind, json};
 
 /// A service of a stack.
@@ -18,9 +19,12 @@ pub struct Id {
 }
 
 impl Id {
-    /// The service whose labels an object carries, if it does.
+    /// The service whose labels an object carries, if it does. Pods of a Job that serves no port have a label of their own,
+    /// so that no selector takes them for the service's.
     pub fn of(object: &Value) -> Option<Id> {
-        let (stack, service) = (json::label(object, "appstack.dev/stack"), json::label(object, "appstack.dev/service"));
+        let label = |key| json::label(object, key);
+        let (stack, service) = (label("appstack.dev/stack"), label("appstack.dev/service"));
+        let service = if service.is_empty() { label("appstack.dev/job") } else { service };
         (!stack.is_empty() && !service.is_empty()).then(|| Id { stack: stack.to_owned(), service: service.to_owned() })
     }
 
@@ -29,20 +33,12 @@ impl Id {
     }
 }
 
-/// A Deployment, and the pod template with which it was last completely rolled out.
-#[derive(Clone, Debug)]
-pub struct Workload {
-    /// The Deployment.
-    pub object: Arc<Value>,
-    /// The template of its last complete rollout.
-    completed: Option<Arc<Value>>,
-}
-
 /// The namespace at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct World {
     stacks: BTreeMap<String, Arc<Value>>,
-    workloads: BTreeMap<Id, Workload>,
+    /// Of each service, by kind and name: it has several while its kind changes, and a Job for each definition that ran.
+    workloads: BTreeMap<Id, BTreeMap<(Kind, String), Workload>>,
     pods: BTreeMap<String, Arc<Value>>,
 }
 
@@ -55,28 +51,68 @@ impl World {
             (Kind::AppStack, true) => drop(self.stacks.remove(&name)),
             (Kind::Pod, false) => drop(self.pods.insert(name, seen.object.clone())),
             (Kind::Pod, true) => drop(self.pods.remove(&name)),
-            (Kind::Deployment, deleted) => self.take_workload(seen, deleted),
+            (kind, deleted) if kind.is_workload() => self.take_workload(seen, deleted),
             _ => {}
         }
     }
 
     fn take_workload(&mut self, seen: &Seen, deleted: bool) {
         let Some(id) = Id::of(&seen.object) else { return };
+        let key = (seen.kind, json::name(&seen.object).to_owned());
+        let of_service = self.workloads.entry(id).or_default();
+        let uid = |object: &Value| json::text(object, "/metadata/uid").to_owned();
+        let before = of_service.remove(&key).filter(|w| uid(&w.object) == uid(&seen.object));
         if deleted {
-            self.workloads.remove(&id);
             return;
         }
-        let same = |w: &&Workload| json::text(&w.object, "/metadata/uid") == json::text(&seen.object, "/metadata/uid");
-        let mut completed = self.workloads.get(&id).filter(same).and_then(|w| w.completed.clone());
-        if is_complete(&seen.object) {
-            completed = Some(Arc::new(seen.object["spec"]["template"].clone()));
+        let mut workload = Workload {
+            kind: seen.kind,
+            object: seen.object.clone(),
+            since: before.as_ref().map_or(seen.version, |w| w.since),
+            completed: before.and_then(|w| w.completed),
+        };
+        if workload.is_complete() {
+            workload.completed = Some(Arc::new(seen.object["spec"]["template"].clone()));
         }
-        self.workloads.insert(id, Workload { object: seen.object.clone(), completed });
+        of_service.insert(key, workload);
     }
 
-    /// The workload of a service.
-    pub fn workload(&self, id: &Id) -> Option<&Workload> {
-        self.workloads.get(id)
+    /// The service's workload of this kind and name.
+    pub fn named(&self, id: &Id, kind: Kind, name: &str) -> Option<&Workload> {
+        self.workloads.get(id)?.get(&(kind, name.to_owned()))
+    }
+
+    /// What runs the pods of a service, newest first.
+    pub fn workloads(&self, id: &Id) -> Vec<&Workload> {
+        let mut found: Vec<_> = self.workloads.get(id).into_iter().flat_map(BTreeMap::values).collect();
+        found.sort_by_key(|w| std::cmp::Reverse(w.since));
+        found
+    }
+
+    /// Whether the service has a pod of this definition that is not on its way out.
+    pub fn has_pod(&self, id: &Id, pod_spec: &Value) -> bool {
+        let image = |spec: &Value| json::text(spec, "/containers/0/image").to_owned();
+        let is = |pod: &&Arc<Value>| {
+            Id::of(pod).as_ref() == Some(id)
+                && pod.pointer("/metadata/deletionTimestamp").is_none()
+                && image(&pod["spec"]) == image(pod_spec)
+        };
+        self.pods.values().any(|pod| is(&pod))
+    }
+
+    /// Whether the stack says that nothing of it shall run.
+    pub fn is_stopped(&self, stack: &str) -> bool {
+        self.stacks.get(stack).is_some_and(|s| s.pointer("/spec/stopped") == Some(&Value::Bool(true)))
+    }
+
+    /// Whether the service only runs under profiles, none of which is active.
+    pub fn is_off(&self, id: &Id) -> bool {
+        let listed = |value: &Value, pointer: &str| -> Vec<String> {
+            json::items(value, pointer).filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        let active = self.stacks.get(&id.stack).map(|s| listed(s, "/spec/profiles")).unwrap_or_default();
+        let asks = self.spec(id).map(|s| listed(s, "/profiles")).unwrap_or_default();
+        !asks.is_empty() && !asks.iter().any(|p| active.contains(p))
     }
 
     /// What the stack says of a service.
@@ -119,7 +155,7 @@ impl World {
             } else {
                 self.is_healthy(&dependency)
             };
-            let optional = edge["required"] == false && self.has_failed(&dependency);
+            let optional = edge["required"] == false && (self.is_off(&dependency) || self.has_failed(&dependency));
             if let Err(why) = held.and_then(|()| self.nothing_rolls_behind(&dependency, &mut Vec::new()))
                 && !optional
             {
@@ -138,7 +174,7 @@ impl World {
             let started = json::text(edge, "/condition") == "Started";
             let settled = if started { self.has_started(&behind) } else { self.has_completed(&behind) };
             let settled = settled.and_then(|()| self.nothing_rolls_behind(&behind, path));
-            if !(edge["required"] == false && self.has_failed(&behind)) {
+            if !(edge["required"] == false && (self.is_off(&behind) || self.has_failed(&behind))) {
                 settled.map_err(|why| format!("behind {}: {why}", path.join(" <- ")))?;
             }
         }
@@ -147,12 +183,13 @@ impl World {
     }
 
     /// `Healthy`: every wanted pod is there, of the wanted definition, and available, and none is left of another one.
+    /// Of a Job, `Completed`: it succeeded.
     fn is_healthy(&self, id: &Id) -> Result<(), String> {
         let workload = self.at_wanted_definition(id)?;
-        if is_complete(&workload.object) {
+        if workload.is_complete() {
             Ok(())
         } else {
-            Err(format!("{} is not healthy: {}", id.service, counts(&workload.object)))
+            Err(format!("{} is not healthy: {}", id.service, workload.counts()))
         }
     }
 
@@ -160,21 +197,21 @@ impl World {
     fn has_completed(&self, id: &Id) -> Result<(), String> {
         let workload = self.at_wanted_definition(id)?;
         let Some(template) = &workload.completed else {
-            return Err(format!("{} has never been completely rolled out: {}", id.service, counts(&workload.object)));
+            return Err(format!("{} has never been completely rolled out: {}", id.service, workload.counts()));
         };
         let spec = self.spec(id).unwrap_or(&Value::Null);
         differences(spec, &id.service, &template["spec"]).map_err(|d| {
-            format!("{} is rolling out, its last complete rollout had {d}: {}", id.service, counts(&workload.object))
+            format!("{} is rolling out, its last complete rollout had {d}: {}", id.service, workload.counts())
         })
     }
 
     fn has_available_pod(&self, id: &Id) -> Result<(), String> {
-        let object = &self.at_wanted_definition(id)?.object;
-        let enough = json::number(object, "/status/availableReplicas") > 0 || wanted(object) == 0;
-        if enough { Ok(()) } else { Err(format!("{} has no available pod: {}", id.service, counts(object))) }
+        let workload = self.at_wanted_definition(id)?;
+        let enough = workload.available() > 0 || workload.wanted() == 0;
+        if enough { Ok(()) } else { Err(format!("{} has no available pod: {}", id.service, workload.counts())) }
     }
 
-    /// `Started`: in some pod of the wanted definition the container runs, has ended or was restarted.
+    /// `Started`: in some pod of the wanted definition the container runs, has ended or was restarted; or the Job has ended.
     fn has_started(&self, id: &Id) -> Result<(), String> {
         let workload = self.at_wanted_definition(id)?;
         let spec = self.spec(id).unwrap_or(&Value::Null);
@@ -189,85 +226,39 @@ impl World {
         let ours = |pod: &&Arc<Value>| {
             Id::of(pod).as_ref() == Some(id) && differences(spec, &id.service, &pod["spec"]).is_ok()
         };
-        if wanted(&workload.object) == 0 || self.pods.values().filter(ours).any(|pod| ran(&pod)) {
+        let ended = workload.kind == Kind::Job && (workload.is_complete() || workload.has_failed());
+        if ended || workload.wanted() == 0 || self.pods.values().filter(ours).any(|pod| ran(&pod)) {
             Ok(())
         } else {
             Err(format!("no pod of {} at its wanted definition has started its container", id.service))
         }
     }
 
-    /// Past its deadline, as its own Deployment says.
+    /// Failed for good, as its own workload says.
     fn has_failed(&self, id: &Id) -> bool {
-        self.workload(id)
-            .and_then(|w| json::condition(&w.object, "Progressing"))
-            .is_some_and(|c| json::text(c, "/reason") == "ProgressDeadlineExceeded")
+        self.at_wanted_definition(id).is_ok_and(Workload::has_failed)
     }
 
+    /// What runs the service as the stack has it now: the newest of the kind that it asks for.
     fn at_wanted_definition(&self, id: &Id) -> Result<&Workload, String> {
         let spec = self.spec(id).ok_or_else(|| format!("the stack has no service {}", id.service))?;
-        let workload = self.workload(id).ok_or_else(|| format!("{} has no Deployment", id.service))?;
-        differences(spec, &id.service, &workload.object["spec"]["template"]["spec"])
-            .map_err(|d| format!("{} is not at its wanted definition: {d}", id.service))?;
-        Ok(workload)
+        let mut why = None;
+        for workload in self.workloads(id).into_iter().filter(|w| runs_as(spec, w.kind)) {
+            match differences(spec, &id.service, &workload.object["spec"]["template"]["spec"]) {
+                Ok(()) => return Ok(workload),
+                Err(d) => drop(why.get_or_insert(d)),
+            }
+        }
+        let name = &id.service;
+        Err(why.map_or(format!("{name} has no workload"), |d| format!("{name} is not at its wanted definition: {d}")))
     }
 }
 
-/// Whether the Deployment controller has seen the newest spec, and exactly the wanted pods are there and available.
-pub fn is_complete(deployment: &Value) -> bool {
-    let count = |field: &str| json::number(deployment, &format!("/status/{field}"));
-    let wanted = wanted(deployment);
-    count("observedGeneration") >= json::number(deployment, "/metadata/generation")
-        && count("updatedReplicas") == wanted
-        && count("replicas") == wanted
-        && count("availableReplicas") == wanted
-}
-
-/// `spec.replicas` of a live Deployment, which the server always fills in.
-pub fn wanted(deployment: &Value) -> i64 {
-    json::number(deployment, "/spec/replicas")
-}
-
-fn counts(deployment: &Value) -> String {
-    let count = |field: &str| json::number(deployment, &format!("/status/{field}"));
-    format!(
-        "{} wanted, {} there, {} updated, {} available, generation {} of {} observed",
-        wanted(deployment),
-        count("replicas"),
-        count("updatedReplicas"),
-        count("availableReplicas"),
-        count("observedGeneration"),
-        json::number(deployment, "/metadata/generation"),
-    )
-}
-
-/// What a pod spec says otherwise than the service of the stack: image, literal variables, program and arguments. These
-/// four are read from the stack here, without the operator's revision, so that a wrong revision cannot hide a wrong pod.
-pub fn differences(service: &Value, name: &str, pod_spec: &Value) -> Result<(), String> {
-    let containers: Vec<&Value> = json::items(pod_spec, "/containers").collect();
-    let main = containers.iter().find(|c| c["name"] == name).or(containers.first());
-    let Some(main) = main else { return Err("no container".to_owned()) };
-    let compare = |what: &str, wanted: &Value, found: &Value| {
-        if wanted == found { Ok(()) } else { Err(format!("{what} {found}, wanted {wanted}")) }
-    };
-    compare("image", &service["image"], &main["image"])?;
-    compare("program", &service["entrypoint"], &literal(&main["command"]))?;
-    compare("arguments", &service["command"], &literal(&main["args"]))?;
-    let wanted: Map<String, Value> = json::entries(service, "/env").map(|(k, v)| (k.to_owned(), v.clone())).collect();
-    let found: Map<String, Value> = json::items(main, "/env")
-        .filter(|variable| variable.get("valueFrom").is_none())
-        .map(|variable| (json::text(variable, "/name").to_owned(), unescaped(json::text(variable, "/value"))))
-        .collect();
-    compare("variables", &Value::Object(wanted), &Value::Object(found))
-}
-
-fn literal(list: &Value) -> Value {
-    match list {
-        Value::Array(items) => items.iter().map(|item| unescaped(item.as_str().unwrap_or_default())).collect(),
-        other => other.clone(),
+/// Whether a service with this spec is run by this kind.
+fn runs_as(spec: &Value, kind: Kind) -> bool {
+    match json::text(spec, "/mode") {
+        "Job" => kind == Kind::Job,
+        "Global" => kind == Kind::DaemonSet,
+        _ => matches!(kind, Kind::Deployment | Kind::StatefulSet),
     }
-}
-
-/// Kubernetes expands `$(NAME)` and reads `$$` as a dollar; the stack's text is literal, so dollars stand doubled in the pod.
-fn unescaped(text: &str) -> Value {
-    Value::String(text.replace("$$", "$"))
 }

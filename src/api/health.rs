@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{Duration, schema};
 
-/// How to tell that the service is healthy. Exactly one of `exec`, `shell`, `http` and `tcp`. A failing check takes the
-/// pod out of its Services and holds those who wait for it; as in Compose, it never restarts the container.
+/// How to tell that the service is healthy. Exactly one of `exec`, `shell`, `http`, `tcp` and `grpc`. A failing check
+/// takes the pod out of its Services and holds those who wait for it; as in Compose, it restarts nothing unless `onUnhealthy` says so.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.exec), has(self.shell), has(self.http), has(self.tcp)].filter(x, x).size() == 1")
-    .message("a healthcheck must have exactly one of exec, shell, http, tcp"))]
+#[x_kube(validation = Rule::new("[has(self.exec), has(self.shell), has(self.http), has(self.tcp), has(self.grpc)].filter(x, x).size() == 1")
+    .message("a healthcheck must have exactly one of exec, shell, http, tcp, grpc"))]
 pub struct Healthcheck {
     /// A command to run in the container, without a shell; healthy if it exits with 0. Compose's `CMD`.
     #[schemars(schema_with = "schema::words")]
@@ -29,6 +29,9 @@ pub struct Healthcheck {
     /// A TCP connection; healthy if it opens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp: Option<TcpProbe>,
+    /// A call of the gRPC health service; healthy if it answers `SERVING`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<GrpcProbe>,
     /// Time between checks; unset: 30s.
     #[x_kube(validation = Rule::new("!self.matches('^(0+(h|m|s|ms))+$')").message("must be more than 0; leave it out for 30s"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,6 +47,22 @@ pub struct Healthcheck {
     /// Time to start in which the check runs more often and failures do not count; unset: 0s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_period: Option<Duration>,
+    /// Time between checks during `startPeriod`; unset: 5s.
+    #[x_kube(validation = Rule::new("!self.matches('^(0+(h|m|s|ms))+$')").message("must be more than 0; leave it out for 5s"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_interval: Option<Duration>,
+    /// What follows when it is unhealthy. `Ignore`: nothing but that, as in Compose. `Restart`: the container is killed and started anew. Unset: `Ignore`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_unhealthy: Option<OnUnhealthy>,
+}
+
+/// What follows when a container is unhealthy.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[allow(missing_docs)] // described on the field
+pub enum OnUnhealthy {
+    #[default]
+    Ignore,
+    Restart,
 }
 
 /// An HTTP GET on a port of the pod.
@@ -72,6 +91,18 @@ pub struct TcpProbe {
     /// The port: its number, or its name in `ports`.
     #[schemars(schema_with = "schema::port")]
     pub port: Port,
+}
+
+/// A call of the gRPC health service, `grpc.health.v1.Health`.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub struct GrpcProbe {
+    /// The port: its number, or its name in `ports`.
+    #[schemars(schema_with = "schema::port")]
+    pub port: Port,
+    /// The service to ask about; unset: the server as a whole.
+    #[schemars(length(min = 1, max = 253))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
 }
 
 /// A port by number or by name.

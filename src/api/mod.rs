@@ -3,24 +3,35 @@
 //! The doc comments here are what `kubectl explain` prints. Bounds and CEL rules stand beside the fields they guard;
 //! what they cannot see (cycles, for one) is checked by [`crate::stack::check`].
 
+pub mod env;
 pub mod health;
+pub mod lifecycle;
 pub mod mounts;
+pub mod patch;
+pub mod placement;
+pub mod ports;
 pub mod scalars;
+pub mod scaling;
 pub mod schema;
 pub mod security;
 pub mod service;
 pub mod spec;
 pub mod status;
 
-pub use health::{Healthcheck, HttpProbe, HttpScheme, Port, TcpProbe};
-pub use mounts::{Mount, Tmpfs};
+pub use env::{EnvFrom, SecretKey};
+pub use health::{GrpcProbe, Healthcheck, HttpProbe, HttpScheme, OnUnhealthy, Port, TcpProbe};
+pub use lifecycle::{Hook, Job, Mode, PreStart};
+pub use mounts::{Ephemeral, HostPath, HostPathType, ImageSource, Mount, Propagation, Seed, Tmpfs};
+pub use patch::PodTemplatePatch;
+pub use placement::{DnsConfig, DnsOption, Spread, SpreadMode, TaintEffect, Toleration, TolerationOperator};
+pub use ports::{EndpointMode, Membership, NetworkMode, OpenTo, Protocol, ServicePort};
 pub use scalars::{Duration, Quantity};
+pub use scaling::{Amounts, Autoscale, Gpu, Resources};
 pub use security::{Capabilities, FsGroupChangePolicy, PodSecurity, Profile, SeccompProfile, SecurityContext};
-pub use service::{
-    Autoscale, Condition, Dependency, Membership, Protocol, PullPolicy, Resources, SecretKey, Service, ServicePort,
-};
+pub use service::{Condition, Dependency, PullPolicy, Service};
 pub use spec::{
-    AccessMode, AppStack, AppStackSpec, Config, Isolation, Network, Publish, PublishType, Retention, Secret, Volume,
+    AccessMode, AppStack, AppStackSpec, Config, Isolation, Network, Populate, Publish, PublishType, Retention, Secret,
+    Volume,
 };
 pub use status::{AppStackStatus, ServiceState, ServiceStatus};
 

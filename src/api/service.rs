@@ -6,7 +6,11 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Duration, Healthcheck, Mount, PodSecurity, Publish, Quantity, SecurityContext, schema};
+use super::{
+    Autoscale, DnsConfig, Duration, EndpointMode, EnvFrom, Gpu, Healthcheck, Hook, Job, Membership, Mode, Mount,
+    NetworkMode, PodSecurity, PodTemplatePatch, PreStart, Publish, Quantity, Resources, SecretKey, SecurityContext,
+    ServicePort, Spread, Toleration, schema,
+};
 
 /// A service, as in Compose: one container image, kept running.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -16,12 +20,14 @@ use super::{Duration, Healthcheck, Mount, PodSecurity, Publish, Quantity, Securi
     .message("autoscale.cpuPercent is a share of resources.requests.cpu, which must be set"))]
 #[x_kube(validation = Rule::new("!has(self.autoscale) || !has(self.autoscale.memoryPercent) || (has(self.resources) && ((has(self.resources.requests) && has(self.resources.requests.memory)) || (has(self.resources.limits) && has(self.resources.limits.memory))))")
     .message("autoscale.memoryPercent is a share of resources.requests.memory, which must be set"))]
-#[x_kube(validation = Rule::new("!has(self.env) || !has(self.secretEnv) || self.env.all(k, !(k in self.secretEnv))").message("a variable may be in one of env and secretEnv only"))]
+#[x_kube(validation = Rule::new("[has(self.env) && has(self.secretEnv) && self.env.exists(k, k in self.secretEnv), has(self.env) && has(self.envTemplate) && self.env.exists(k, k in self.envTemplate), has(self.secretEnv) && has(self.envTemplate) && self.secretEnv.exists(k, k in self.envTemplate)].all(x, !x)")
+    .message("a variable may be in one of env, secretEnv and envTemplate only"))]
+#[x_kube(validation = Rule::new("!has(self.mode) || self.mode == 'Replicated' || !(has(self.replicas) || has(self.autoscale))").message("replicas and autoscale go with mode Replicated"))]
+#[x_kube(validation = Rule::new("!has(self.job) || (has(self.mode) && self.mode == 'Job')").message("job goes with mode Job"))]
+#[x_kube(validation = Rule::new("!has(self.networks) || !has(self.networkMode) || self.networkMode == 'Stack'").message("networks go with networkMode Stack"))]
 pub struct Service {
     /// The container image, as `docker pull` takes it.
-    #[schemars(length(min = 1, max = 1024))]
-    #[x_kube(validation = Rule::new(r"self.matches('^[a-z0-9]+([-._:/a-zA-Z0-9]*[a-zA-Z0-9_])?(@sha256:[a-f0-9]{64})?$')")
-        .message("must be an image reference such as 'registry.example/shop/web:1.4.0', optionally with '@sha256:' and 64 hex digits; no spaces, no upper case host"))]
+    #[schemars(schema_with = "schema::image")]
     pub image: String,
     /// When to pull the image; unset: `Always` for `latest` or no tag, else `IfNotPresent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,6 +55,9 @@ pub struct Service {
     /// Give the container a terminal; unset: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tty: Option<bool>,
+    /// Give the pod a first process that clears up after the others, by a process namespace that its containers share; unset: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<bool>,
     /// Environment variables, taken literally; an empty value is a variable that is there and empty.
     #[schemars(schema_with = "schema::env_values")]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -57,6 +66,15 @@ pub struct Service {
     #[schemars(schema_with = "schema::env::<SecretKey>")]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secret_env: BTreeMap<String, SecretKey>,
+    /// Environment variables put together from others: `$(NAME)` is the value of a variable of `env` or `secretEnv` of this service, `$$` a dollar.
+    /// A URL with a password in it is one.
+    #[schemars(schema_with = "schema::env_values")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env_template: BTreeMap<String, String>,
+    /// Configs and secrets whose every entry becomes a variable; a later one wins over an earlier, `env`, `secretEnv` and `envTemplate` over all.
+    #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "atomic"))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub env_from: Vec<EnvFrom>,
     /// The ports the container listens on, by name.
     #[schemars(schema_with = "schema::ports::<ServicePort>")]
     #[x_kube(validation = Rule::new("self.all(a, self.all(b, a >= b || self[a].port != self[b].port || self[a].protocol != self[b].protocol || (has(self[a].published) && has(self[b].published) && self[a].published != self[b].published)))")
@@ -68,6 +86,17 @@ pub struct Service {
     /// How this service's published ports are exposed; unset: as `spec.publish`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish: Option<Publish>,
+    /// `VIP`: its name is one address that spreads connections. `DNSRR`: its name is the address of every pod. Unset: `DNSRR` for `mode: Global`,
+    /// `perReplica` volumes and services without ports, else `VIP`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint_mode: Option<EndpointMode>,
+    /// Whether its name answers for pods that are not ready; unset: true for `perReplica` volumes, for `DNSRR` with more than one replica, and where its
+    /// health check dials its own name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish_not_ready: Option<bool>,
+    /// `Stack`: the networks of the stack. `None`: no network at all. `Host`: that of the node, without walls; needs `podSecurity: Privileged`. Unset: `Stack`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_mode: Option<NetworkMode>,
     /// The networks it joins, by name; unset: `default`.
     #[schemars(schema_with = "schema::memberships::<Membership>")]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -93,6 +122,29 @@ pub struct Service {
     /// What it may use, and what is set aside for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
+    /// Graphics processors or other devices for each pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<Gpu>,
+    /// Size of `/dev/shm`, which is memory; unset: 64Mi on most nodes.
+    #[schemars(schema_with = "schema::storage")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shm_size: Option<Quantity>,
+    /// `Replicated`: so many pods are kept running. `Global`: one on every node. `Job`: run once for each definition, until it ends well. Unset: `Replicated`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// How a service of `mode: Job` runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Job>,
+    /// Steps that have to end well, one after the other, before each pod's own process starts.
+    #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pre_start: Vec<PreStart>,
+    /// Run in the container right after its start; if it fails, the container is killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post_start: Option<Hook>,
+    /// Run in the container before it is asked to stop; counts as part of `stopGracePeriod`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pre_stop: Option<Hook>,
     /// Time to stop in before it is killed; unset: 30s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_grace_period: Option<Duration>,
@@ -102,6 +154,51 @@ pub struct Service {
     /// Which user it runs as and what it may do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub security_context: Option<SecurityContext>,
+    /// It runs only while one of these is among `spec.profiles`; unset: always.
+    #[schemars(schema_with = "schema::profiles")]
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub profiles: BTreeSet<String>,
+    /// Labels that a node must have.
+    #[schemars(schema_with = "schema::labels")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints of nodes that its pods put up with.
+    #[schemars(length(min = 1, max = 32), extend("x-kubernetes-list-type" = "atomic"))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tolerations: Vec<Toleration>,
+    /// Whether its pods keep apart; unset: as the cluster does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<Spread>,
+    /// A PriorityClass of the cluster.
+    #[schemars(schema_with = "schema::object_name")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority_class_name: Option<String>,
+    /// A RuntimeClass of the cluster.
+    #[schemars(schema_with = "schema::object_name")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime_class_name: Option<String>,
+    /// A ServiceAccount of the namespace, whose token its pods then get; unset: no token.
+    #[schemars(schema_with = "schema::object_name")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account_name: Option<String>,
+    /// Further labels of its pods; not those of `appstack.dev`.
+    #[schemars(schema_with = "schema::labels")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pod_labels: BTreeMap<String, String>,
+    /// Further annotations of its pods; not those of `appstack.dev`.
+    #[schemars(schema_with = "schema::annotations")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pod_annotations: BTreeMap<String, String>,
+    /// Addresses of further host names, as in Compose's `extra_hosts`.
+    #[schemars(schema_with = "schema::hosts")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub host_aliases: BTreeMap<String, String>,
+    /// Added to the cluster's name resolution.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns_config: Option<DnsConfig>,
+    /// Merged over the pod template last: maps deep, lists of named items by `name`, anything else replaced. What no other field can say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_template_patch: Option<PodTemplatePatch>,
 }
 
 /// When the node pulls the image.
@@ -113,61 +210,6 @@ pub enum PullPolicy {
     Never,
 }
 
-/// One key of a secret.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
-pub struct SecretKey {
-    /// A secret of `spec.secrets`.
-    #[schemars(length(min = 1, max = 40))]
-    pub secret: String,
-    /// Its key; unset: the `key` of that secret.
-    #[schemars(schema_with = "schema::data_key")]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-    /// Start without the variable when the Secret or key is missing; unset: false.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub optional: Option<bool>,
-}
-
-/// A port the container listens on.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
-pub struct ServicePort {
-    /// The number inside the container, which is also what other services dial.
-    #[schemars(range(min = 1, max = 65535))]
-    pub port: i32,
-    /// `TCP`, `UDP` or `SCTP`.
-    #[serde(default)]
-    pub protocol: Protocol,
-    /// The number under which it is published; unset: it is not.
-    #[schemars(range(min = 1, max = 65535))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub published: Option<i32>,
-}
-
-#[allow(missing_docs)] // the words are Kubernetes' own
-#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Protocol {
-    #[default]
-    Tcp,
-    Udp,
-    Sctp,
-}
-
-impl Protocol {
-    /// As Kubernetes writes it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Protocol::Tcp => "TCP",
-            Protocol::Udp => "UDP",
-            Protocol::Sctp => "SCTP",
-        }
-    }
-}
-
-/// A service's place in a network.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Membership {}
-
 /// What must hold of another service first.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct Dependency {
@@ -177,6 +219,9 @@ pub struct Dependency {
     /// Whether to wait for ever; false: go on with a warning when it fails. Unset: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub required: Option<bool>,
+    /// Whether this service is replaced when the dependency is; unset: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<bool>,
 }
 
 /// What a dependency must have reached.
@@ -186,65 +231,4 @@ pub enum Condition {
     Started,
     Healthy,
     Completed,
-}
-
-/// Let load choose the number of pods, between two bounds.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.min) || self.min <= self.max").message("min must not be more than max"))]
-#[x_kube(validation = Rule::new("has(self.cpuPercent) || has(self.memoryPercent)").message("autoscale must have cpuPercent, memoryPercent or both"))]
-pub struct Autoscale {
-    /// The fewest pods; unset: 1.
-    #[schemars(range(min = 1, max = 1000))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min: Option<i32>,
-    /// The most pods.
-    #[schemars(range(min = 1, max = 1000))]
-    pub max: i32,
-    /// Processor use to aim at, in percent of `resources.requests.cpu`.
-    #[schemars(range(min = 1, max = 500))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cpu_percent: Option<i32>,
-    /// Memory use to aim at, in percent of `resources.requests.memory`.
-    #[schemars(range(min = 1, max = 500))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory_percent: Option<i32>,
-    /// How long load must be low before pods are taken away, at most 1h; unset: 5m.
-    #[x_kube(validation = Rule::new("duration(self) <= duration('1h')").message("must be at most 1h"))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scale_down_after: Option<Duration>,
-}
-
-/// Requests are set aside for each pod, limits are never exceeded. A limit without a request reserves the limit.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[x_kube(validation = Rule::new("!has(self.requests) || !has(self.limits) || !has(self.requests.cpu) || !has(self.limits.cpu) || quantity(string(self.requests.cpu)).compareTo(quantity(string(self.limits.cpu))) <= 0")
-    .message("requests.cpu must not be more than limits.cpu"))]
-#[x_kube(validation = Rule::new("!has(self.requests) || !has(self.limits) || !has(self.requests.memory) || !has(self.limits.memory) || quantity(string(self.requests.memory)).compareTo(quantity(string(self.limits.memory))) <= 0")
-    .message("requests.memory must not be more than limits.memory"))]
-#[x_kube(validation = Rule::new("!has(self.requests) || !has(self.limits) || !has(self.requests.ephemeral__dash__storage) || !has(self.limits.ephemeral__dash__storage) || quantity(string(self.requests.ephemeral__dash__storage)).compareTo(quantity(string(self.limits.ephemeral__dash__storage))) <= 0")
-    .message("requests.ephemeral-storage must not be more than limits.ephemeral-storage"))]
-pub struct Resources {
-    /// What the scheduler sets aside.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub requests: Option<Amounts>,
-    /// What the container may not exceed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limits: Option<Amounts>,
-}
-
-/// Amounts of what a node has.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-pub struct Amounts {
-    /// Cores: `0.5` or `500m`.
-    #[schemars(schema_with = "schema::cpu")]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cpu: Option<Quantity>,
-    /// Bytes of memory: `512Mi`.
-    #[schemars(schema_with = "schema::memory")]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub memory: Option<Quantity>,
-    /// Bytes of the node's disk for logs and the writable layer: `1Gi`.
-    #[schemars(schema_with = "schema::memory")]
-    #[serde(default, rename = "ephemeral-storage", skip_serializing_if = "Option::is_none")]
-    pub ephemeral_storage: Option<Quantity>,
 }

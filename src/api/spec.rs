@@ -1,12 +1,12 @@
 //! The stack: services, and what they share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AppStackStatus, PodSecurity, Quantity, Service, schema};
+use super::{AppStackStatus, PodSecurity, Quantity, SecretKey, Service, schema};
 
 /// A Compose project that Kubernetes keeps true: services, networks and volumes, rolled out in health order.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -45,6 +45,8 @@ use super::{AppStackStatus, PodSecurity, Quantity, Service, schema};
     .message("secretEnv may name secrets declared in spec.secrets only").field_path(".services"))]
 #[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].mounts) || !((has(self.services[s].replicas) && self.services[s].replicas > 1) || (has(self.services[s].autoscale) && self.services[s].autoscale.max > 1)) || self.services[s].mounts.all(p, !has(self.services[s].mounts[p].volume) || (has(self.services[s].mounts[p].readOnly) && self.services[s].mounts[p].readOnly) || !has(self.volumes) || !(self.services[s].mounts[p].volume in self.volumes) || !has(self.volumes[self.services[s].mounts[p].volume].accessMode) || self.volumes[self.services[s].mounts[p].volume].accessMode != 'ReadWriteOncePod'))")
     .message("a ReadWriteOncePod volume is for a single writer: a service that mounts it has replicas and autoscale.max of at most 1, or mounts it readOnly").field_path(".services"))]
+#[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].dependsOn) || self.services[s].dependsOn.all(d, !(d in self.services) || !has(self.services[s].dependsOn[d].condition) || self.services[s].dependsOn[d].condition != 'Completed' || (has(self.services[d].mode) && self.services[d].mode == 'Job')))")
+    .message("condition Completed is for services of mode Job: others are kept running and never end").field_path(".services"))]
 pub struct AppStackSpec {
     /// The services of the stack, by name. A service is reached by the others under its name.
     #[schemars(schema_with = "schema::services::<Service>")]
@@ -77,6 +79,13 @@ pub struct AppStackSpec {
     /// Leave the stack as it is: nothing is changed until this is false again. Unset: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
+    /// Bring every service to zero pods; data and addresses stay. Unset: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<bool>,
+    /// The active profiles: services that name profiles run only if one of theirs is here.
+    #[schemars(schema_with = "schema::profiles")]
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub profiles: BTreeSet<String>,
 }
 
 /// How services are kept apart.
@@ -91,10 +100,15 @@ pub enum Isolation {
 
 /// A network: services that share one may talk to each other.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Network {
     /// No way out, and no way in but from its members; unset: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub internal: Option<bool>,
+    /// It is the network of this name that stacks of the namespace share: members in each stack that names it may talk to each other.
+    #[schemars(schema_with = "schema::network_name")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_name: Option<String>,
 }
 
 /// Data that outlives pods: one PersistentVolumeClaim, whoever mounts it.
@@ -104,14 +118,21 @@ pub struct Network {
     .message("storageClassName cannot be changed, added or dropped once the volume exists; declare a new volume"))]
 #[x_kube(validation = Rule::new("has(self.accessMode) == has(oldSelf.accessMode) && (!has(self.accessMode) || self.accessMode == oldSelf.accessMode)")
     .message("accessMode cannot be changed, added or dropped once the volume exists; declare a new volume"))]
-#[x_kube(validation = Rule::new("quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) >= 0")
+#[x_kube(validation = Rule::new("(has(self.perReplica) && self.perReplica) == (has(oldSelf.perReplica) && oldSelf.perReplica)")
+    .message("perReplica cannot be changed once the volume exists; declare a new volume"))]
+#[x_kube(validation = Rule::new("!has(self.size) || !has(oldSelf.size) || quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) >= 0")
     .message("size may only grow; a smaller one needs a new volume"))]
+#[x_kube(validation = Rule::new("has(self.size) != has(self.claimName)").message("a volume must have either size, for a claim of its own, or claimName, for one that exists"))]
+#[x_kube(validation = Rule::new("!has(self.claimName) || !(has(self.storageClassName) || has(self.retention) || has(self.perReplica) || has(self.annotations))")
+    .message("storageClassName, retention, perReplica and annotations go with size: an existing claim is mounted as it is"))]
+#[x_kube(validation = Rule::new("!has(self.populate) || !has(self.perReplica) || !self.perReplica").message("populate fills one claim: not with perReplica; use preStart or seed"))]
 pub struct Volume {
-    /// How much it holds. It may grow later, never shrink.
+    /// How much it holds. It may grow later, never shrink. Goes without only beside `claimName`.
     #[schemars(schema_with = "schema::storage")]
-    pub size: Quantity,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<Quantity>,
     /// The class that makes it; unset: the cluster's default.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(schema_with = "schema::object_name")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_class_name: Option<String>,
     /// Who may mount it; unset: `ReadWriteOnce`, one node at a time, which keeps all its users on one node.
@@ -120,6 +141,50 @@ pub struct Volume {
     /// Whether the data stays when the stack is deleted; unset: `Retain`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
+    /// An existing claim of the namespace: it is mounted, never changed and never deleted.
+    #[schemars(schema_with = "schema::object_name")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim_name: Option<String>,
+    /// Give each pod of the service that mounts it a claim of its own, which the pod keeps by its number. Unset: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_replica: Option<bool>,
+    /// Fill it once, by a Job, before the first service that mounts it starts: this is how models are fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub populate: Option<Populate>,
+    /// Annotations of the claim.
+    #[schemars(schema_with = "schema::annotations")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// How a volume is filled: a Job that runs once for each definition of it.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.env) || !has(self.secretEnv) || self.env.all(k, !(k in self.secretEnv))").message("a variable may be in one of env and secretEnv only"))]
+pub struct Populate {
+    /// The container image.
+    #[schemars(schema_with = "schema::image")]
+    pub image: String,
+    /// The program and its arguments, taken literally; unset: the image's own.
+    #[schemars(schema_with = "schema::words")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
+    /// Environment variables, taken literally.
+    #[schemars(schema_with = "schema::env_values")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Environment variables from keys of `spec.secrets`.
+    #[schemars(schema_with = "schema::env::<SecretKey>")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secret_env: BTreeMap<String, SecretKey>,
+    /// Where the volume is mounted; unset: `/volume`.
+    #[schemars(schema_with = "schema::mount_path")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mount_path: Option<String>,
+    /// Further tries after a failed one; unset: 0.
+    #[schemars(range(min = 0, max = 1000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<i32>,
 }
 
 /// Who may mount a volume.
@@ -154,11 +219,13 @@ pub enum Retention {
     Delete,
 }
 
-/// Files for containers: exactly one of `content`, `data` and `configMapName`.
+/// Files for containers: `content`, `configMapName`, or `data` and `binaryData`.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.content), has(self.data), has(self.configMapName)].filter(x, x).size() == 1")
-    .message("a config must have exactly one of content, data, configMapName"))]
+#[x_kube(validation = Rule::new("[has(self.content), has(self.data) || has(self.binaryData), has(self.configMapName)].filter(x, x).size() == 1")
+    .message("a config must have exactly one of content, data (and binaryData), configMapName"))]
+#[x_kube(validation = Rule::new("!has(self.data) || !has(self.binaryData) || self.data.all(k, !(k in self.binaryData))").message("a file may be in one of data and binaryData only"))]
+#[x_kube(validation = Rule::new("!has(self.key) || !has(self.content)").message("key chooses one of several files: content is one file"))]
 pub struct Config {
     /// The text of one file.
     #[schemars(length(max = 262_144))]
@@ -168,10 +235,18 @@ pub struct Config {
     #[schemars(schema_with = "schema::files")]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub data: BTreeMap<String, String>,
+    /// Further files that are no text, in base64, by file name.
+    #[schemars(schema_with = "schema::binary_files")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub binary_data: BTreeMap<String, String>,
     /// A ConfigMap of the namespace that somebody else keeps.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(schema_with = "schema::object_name")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map_name: Option<String>,
+    /// The one entry that is meant; it then mounts as a file.
+    #[schemars(schema_with = "schema::data_key")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// An existing Secret of the namespace, or one entry of it.
@@ -179,8 +254,7 @@ pub struct Config {
 #[serde(rename_all = "camelCase")]
 pub struct Secret {
     /// Its name in the namespace.
-    #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')").message("must be the name of a Secret: lower case letters, digits, '-' and '.'"))]
+    #[schemars(schema_with = "schema::object_name")]
     pub secret_name: String,
     /// The one entry that is meant; it then mounts as a file.
     #[schemars(schema_with = "schema::data_key")]

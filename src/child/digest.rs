@@ -55,6 +55,17 @@ impl Digest {
         Some(Digest(project(object, fields.as_object()?)))
     }
 
+    /// Of what `manager` applied at this path of a live object; none if it applied nothing there.
+    pub fn owned_part(object: &Value, manager: &str, path: &[&str]) -> Option<Self> {
+        let mut fields = applied(object, manager)?;
+        let mut live = object;
+        for key in path {
+            fields = fields.get(&format!("f:{key}"))?.as_object()?;
+            live = live.get(key)?;
+        }
+        Some(Digest(project(live, fields)))
+    }
+
     /// 8 hex digits, for names.
     pub fn hex8(self) -> String {
         format!("{:08x}", self.0 >> 32)

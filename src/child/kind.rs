@@ -11,10 +11,18 @@ pub enum Kind {
     ConfigMap,
     /// A name for others to dial, or published ports.
     Service,
-    /// A service's pods.
+    /// A service's pods, so many.
     Deployment,
+    /// A service's pods, so many, each with claims of its own.
+    StatefulSet,
+    /// A service's pods, one on every node.
+    DaemonSet,
+    /// A service's pods, until they end well; or those that fill a volume.
+    Job,
     /// What sets their number.
     Autoscaler,
+    /// How many of them may be taken away at once when a node is drained.
+    Budget,
     /// Watched, never written: who has started, and what ails those who have not.
     Pod,
 }
@@ -34,13 +42,17 @@ pub struct Names {
 
 impl Kind {
     /// All of them, in order.
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 11] = [
         Kind::NetworkPolicy,
         Kind::Claim,
         Kind::ConfigMap,
         Kind::Service,
         Kind::Deployment,
+        Kind::StatefulSet,
+        Kind::DaemonSet,
+        Kind::Job,
         Kind::Autoscaler,
+        Kind::Budget,
         Kind::Pod,
     ];
 
@@ -52,7 +64,11 @@ impl Kind {
             Kind::ConfigMap => ("", "v1", "ConfigMap", "configmaps"),
             Kind::Service => ("", "v1", "Service", "services"),
             Kind::Deployment => ("apps", "v1", "Deployment", "deployments"),
+            Kind::StatefulSet => ("apps", "v1", "StatefulSet", "statefulsets"),
+            Kind::DaemonSet => ("apps", "v1", "DaemonSet", "daemonsets"),
+            Kind::Job => ("batch", "v1", "Job", "jobs"),
             Kind::Autoscaler => ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
+            Kind::Budget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
             Kind::Pod => ("", "v1", "Pod", "pods"),
         };
         Names { group, version, kind, plural }
@@ -67,9 +83,20 @@ impl Kind {
     /// Whether objects of this kind start pods: they wait at the gate, and a change in rendering alone leaves them be.
     pub const fn starts_pods(self) -> bool {
         match self {
-            Kind::Deployment => true,
-            Kind::NetworkPolicy | Kind::Claim | Kind::ConfigMap | Kind::Service | Kind::Autoscaler | Kind::Pod => false,
+            Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::Job => true,
+            Kind::NetworkPolicy
+            | Kind::Claim
+            | Kind::ConfigMap
+            | Kind::Service
+            | Kind::Autoscaler
+            | Kind::Budget
+            | Kind::Pod => false,
         }
+    }
+
+    /// Whether objects of this kind have a count of pods that somebody sets.
+    pub const fn has_replicas(self) -> bool {
+        matches!(self, Kind::Deployment | Kind::StatefulSet)
     }
 
     /// Whether the operator writes objects of this kind.

@@ -4,11 +4,19 @@
 pub const STACK: &str = "appstack.dev/stack";
 /// Name of the service.
 pub const SERVICE: &str = "appstack.dev/service";
+/// Name of the service, on pods of a Job that nothing may dial: they carry it instead of [`SERVICE`], which Services select.
+pub const JOB: &str = "appstack.dev/job";
+/// Name of the volume that a Job fills, on that Job and its pods.
+pub const POPULATE: &str = "appstack.dev/populate";
+/// Name of a further name, on its Service.
+pub const ALIAS: &str = "appstack.dev/alias";
+/// On pods without any network.
+pub const NO_NETWORK: &str = "appstack.dev/network-none";
 /// Name of the volume, on claims.
 pub const VOLUME: &str = "appstack.dev/volume";
 /// Name of the config, on ConfigMaps.
 pub const CONFIG: &str = "appstack.dev/config";
-/// Which policy of the stack: `ingress`, `dns`, `network`, `published`.
+/// Which policy of the stack: `ingress`, `dns`, `network`, `published`, `none`, `populate`.
 pub const POLICY: &str = "appstack.dev/policy";
 /// Name of the network, on its policy.
 pub const NETWORK: &str = "appstack.dev/network";
@@ -16,6 +24,21 @@ pub const NETWORK: &str = "appstack.dev/network";
 /// Label of pods: a member of this network.
 pub fn in_network(name: &str) -> String {
     format!("appstack.dev/network.{name}")
+}
+
+/// Label of pods: a member of this network, which stacks of the namespace share.
+pub fn in_shared_network(name: &str) -> String {
+    format!("appstack.dev/shared-network.{name}")
+}
+
+/// Label of pods: they answer to this further name.
+pub fn answers_to(alias: &str) -> String {
+    format!("appstack.dev/alias.{alias}")
+}
+
+/// Label of pods: a user of this existing claim, which one node mounts at a time, whichever stack they belong to.
+pub fn uses_claim(hash: &str) -> String {
+    format!("appstack.dev/claim.{hash}")
 }
 
 /// Label of pods: a user of this volume, which one node mounts at a time.

@@ -60,13 +60,24 @@ pub struct Facts {
     pub phase: String,
     /// As the kind's controller writes them.
     pub conditions: Vec<Condition>,
-    /// Count in the spec.
+    /// Pods of a Job that ended well.
+    pub succeeded: i32,
+    /// Count in the spec; of a DaemonSet, the nodes it is for.
     #[serde(skip)]
     pub spec_replicas: Option<i32>,
+    /// A Job that is not to run for now.
+    #[serde(skip)]
+    pub suspended: bool,
+    /// Digest of what of its pod template we applied.
+    #[serde(skip)]
+    pub template: Option<Digest>,
+    /// Digest of the claims that a StatefulSet makes for its pods.
+    #[serde(skip)]
+    pub claim_templates: Option<Digest>,
     /// Who set that count.
     #[serde(skip)]
     pub replicas_owner: ReplicasOwner,
-    /// ConfigMaps that the template mounts.
+    /// ConfigMaps that the template, or the pod, reads.
     #[serde(skip)]
     pub config_maps: BTreeSet<String>,
     /// Bytes a claim asks for, as written.
@@ -117,6 +128,8 @@ pub struct PodFacts {
     pub has_run: bool,
     /// It is ready.
     pub ready: bool,
+    /// It has ended, well or not.
+    pub ended: bool,
     /// Why a container does not run, or why no node takes the pod: reason and message.
     pub trouble: Option<(String, String)>,
 }
@@ -209,8 +222,13 @@ impl Facts {
         if self.spec_replicas.is_some() {
             self.replicas_owner = replicas_owner(object);
         }
-        let volumes = spec["template"]["spec"]["volumes"].as_array().into_iter().flatten();
-        self.config_maps = volumes.filter_map(|v| v["configMap"]["name"].as_str()).map(str::to_owned).collect();
+        self.config_maps =
+            if spec["containers"].is_array() { config_maps(spec) } else { config_maps(&spec["template"]["spec"]) };
+        self.suspended = spec["suspend"] == true;
+        self.template = Digest::owned_part(object, MANAGER, &["spec", "template"]);
+        self.claim_templates =
+            spec["volumeClaimTemplates"].is_array().then(|| Digest::of(&spec["volumeClaimTemplates"]));
+        self.read_counts(object);
         spec["resources"]["requests"]["storage"].as_str().unwrap_or_default().clone_into(&mut self.storage);
         self.headless = spec["clusterIP"] == "None";
         let ingress = object["status"]["loadBalancer"]["ingress"].as_array().into_iter().flatten();
@@ -221,6 +239,34 @@ impl Facts {
             self.conditions.clear(); // read above; the rest only wakes people
         }
     }
+}
+
+impl Facts {
+    /// DaemonSets and Jobs count in words of their own.
+    fn read_counts(&mut self, object: &Value) {
+        let (spec, status) = (&object["spec"], &object["status"]);
+        let number = |value: &Value| value.as_i64().and_then(|n| i32::try_from(n).ok()).unwrap_or(0);
+        if status["desiredNumberScheduled"].is_number() {
+            self.spec_replicas = Some(number(&status["desiredNumberScheduled"]));
+            self.replicas = number(&status["currentNumberScheduled"]);
+            self.updated_replicas = number(&status["updatedNumberScheduled"]);
+            self.ready_replicas = number(&status["numberReady"]);
+            self.available_replicas = number(&status["numberAvailable"]);
+        } else if spec["completions"].is_number() {
+            self.spec_replicas = Some(number(&spec["completions"]));
+            self.ready_replicas = number(&status["ready"]);
+        }
+    }
+}
+
+/// ConfigMaps that a pod with this spec reads.
+fn config_maps(pod: &Value) -> BTreeSet<String> {
+    let list = |node: &Value, key: &str| node[key].as_array().cloned().unwrap_or_default();
+    let volumes = list(pod, "volumes").into_iter().map(|volume| volume["configMap"]["name"].clone());
+    let containers = ["initContainers", "containers"].into_iter().flat_map(|key| list(pod, key));
+    let env =
+        containers.flat_map(|container| list(&container, "envFrom")).map(|from| from["configMapRef"]["name"].clone());
+    volumes.chain(env).filter_map(|name| name.as_str().map(str::to_owned)).collect()
 }
 
 fn replicas_owner(object: &Value) -> ReplicasOwner {
@@ -256,6 +302,7 @@ impl PodFacts {
                     || !c["state"]["terminated"].is_null()
                     || c["restartCount"].as_i64() > Some(0)
             }),
+            ended: matches!(status["phase"].as_str(), Some("Succeeded" | "Failed")),
             ready: conditions().any(|c| c["type"] == "Ready" && c["status"] == "True"),
             trouble: waiting
                 .or(unscheduled)

@@ -13,7 +13,7 @@ use super::store::StackKey;
 use crate::child::digest::Digest;
 use crate::child::{Child, ChildId, ReplicasOwner, labels};
 use crate::render::{Children, Wanted};
-use crate::rollout::{Body, Guard, Refusal, RefusalKind, Write};
+use crate::rollout::{Body, Guard, Refusal, RefusalKind, Write, refusal_of_size};
 use crate::stack::Stack;
 
 /// Writes of one stack under way at once: more gain nothing on a server of two cores, and one stack's burst must not delay others'.
@@ -44,7 +44,9 @@ pub(super) async fn apply(
     let mut failed: BTreeSet<&ChildId> = BTreeSet::new();
     let mut waves: BTreeMap<_, Vec<&Write>> = BTreeMap::new();
     for write in writes {
-        waves.entry(write.id.kind).or_default().push(write);
+        // What waits for others of its kind comes in a wave of its own, after theirs.
+        let after_its_kind = write.after.iter().any(|id| id.kind == write.id.kind);
+        waves.entry((write.id.kind, after_its_kind)).or_default().push(write);
     }
     for wave in waves.into_values() {
         let (due, held): (Vec<_>, Vec<_>) =
@@ -52,6 +54,9 @@ pub(super) async fn apply(
         failed.extend(held.iter().map(|write| &write.id));
         let mut calls = Vec::new();
         for write in due {
+            if let Body::Grow { uid, size } = &write.body {
+                grow(context, key, &write.id, uid, size, memory).await;
+            }
             let Some(wanted) = wanted.get(&write.id) else { continue };
             calls.push(async move { (write, wanted, send(context, key, stack, write, wanted).await) }.boxed());
         }
@@ -91,6 +96,27 @@ fn action(body: &Body) -> &'static str {
         Body::Object { guard: Guard::Absent, .. } => "create",
         Body::Object { .. } => "update",
         Body::Scale { .. } => "scale",
+        Body::Grow { .. } => "grow",
+    }
+}
+
+/// Grows a claim that a StatefulSet made: it is nobody's wanted child, and of its fields only the size becomes ours.
+async fn grow(context: &Context, key: &StackKey, id: &ChildId, uid: &str, size: &str, memory: &mut Memory) {
+    let body = json!({
+        "apiVersion": id.kind.api_version(), "kind": id.kind.names().kind,
+        "metadata": {"name": id.name, "namespace": key.namespace, "uid": uid},
+        "spec": {"resources": {"requests": {"storage": size}}},
+    });
+    match context.writer.apply(&key.namespace, id, &body, false).await {
+        Ok(child) => {
+            tracing::info!(stack = %key, child = %id, size, "grown");
+            context.store.wrote(id.kind, child);
+        }
+        Err(Failure::Refused(message)) => {
+            tracing::warn!(stack = %key, child = %id, message, "not grown");
+            memory.refused(id, refusal_of_size(size, message), context.options.refusal_retry);
+        }
+        Err(failure) => memory.failed(id, &failure),
     }
 }
 
@@ -111,9 +137,10 @@ async fn send(
 ) -> Result<Option<Digest>, Failure> {
     let (writer, id) = (&context.writer, &write.id);
     if let Some(old) = &write.instead_of {
-        writer.delete(&key.namespace, id, old).await?;
+        writer.delete(&key.namespace, id, old, false).await?;
     }
     match &write.body {
+        Body::Grow { .. } => Ok(Some(wanted.digest)), // no wanted child is grown that way
         Body::Scale { count } => {
             writer.scale(&key.namespace, id, *count).await?;
             context.store.amend(id.kind, &key.namespace, &id.name, |child| child.facts.spec_replicas = Some(*count));

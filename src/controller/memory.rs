@@ -12,8 +12,8 @@ use super::error::Failure;
 use super::run::Options;
 use super::store::Written;
 use crate::api::AppStack;
-use crate::child::ChildId;
 use crate::child::digest::Digest;
+use crate::child::{ChildId, Kind};
 use crate::render::{Children, render};
 use crate::rollout::{Plan, Refusal, RefusalKind, Write};
 use crate::stack::{Problems, Stack, check};
@@ -68,7 +68,8 @@ impl Memory {
         });
         if let Ok((_, wanted)) = &model {
             self.settled.retain(|id, _| wanted.contains_key(id));
-            self.refusals.retain(|id, _| wanted.contains_key(id));
+            // A claim that a StatefulSet made is nobody's wanted child.
+            self.refusals.retain(|id, _| wanted.contains_key(id) || id.kind == Kind::Claim);
         }
         self.rendered.insert(Arc::new(Rendered { of, model })).clone()
     }

@@ -12,8 +12,8 @@ use crate::rollout::Delete;
 /// Deletes each object as it was seen, or not at all. What has changed meanwhile is tried again like what failed: where only its version has moved, the
 /// event of that wakes nobody.
 pub(super) async fn prune(context: &Context, key: &StackKey, deletes: Vec<&Delete>, memory: &mut Memory) {
-    for Delete { id, child } in deletes {
-        match context.writer.delete(&key.namespace, id, child).await {
+    for Delete { id, child, orphan } in deletes {
+        match context.writer.delete(&key.namespace, id, child, *orphan).await {
             Ok(_) => {
                 tracing::info!(stack = %key, child = %id, "pruned");
                 // Its last event is on the way; until then it must not be deleted twice.

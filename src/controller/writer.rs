@@ -55,11 +55,18 @@ impl Writer {
         self.bounded(false, async { api.patch_scale(&id.name, &params, &Patch::Apply(&body)).await }).await.map(|_| ())
     }
 
-    /// Deletes exactly this object, at exactly this version. True if it is gone already, false if it is on its way out.
-    pub(super) async fn delete(&self, namespace: &str, id: &ChildId, child: &Child) -> Result<bool, Failure> {
+    /// Deletes exactly this object, at exactly this version, with or without what it owns. True if it is gone already, false if it is on its way out.
+    pub(super) async fn delete(
+        &self,
+        namespace: &str,
+        id: &ChildId,
+        child: &Child,
+        orphan: bool,
+    ) -> Result<bool, Failure> {
         let preconditions =
             Preconditions { uid: child.meta.uid.clone(), resource_version: child.meta.resource_version.clone() };
-        let params = DeleteParams::background().preconditions(preconditions);
+        let params = if orphan { DeleteParams::orphan() } else { DeleteParams::background() };
+        let params = params.preconditions(preconditions);
         let api = self.children(namespace, id);
         match self.bounded(false, async { api.delete(&id.name, &params).await }).await {
             Ok(Either::Left(object)) => Ok(!object.is_going()),

@@ -6,20 +6,19 @@ use k8s_openapi::api::autoscaling::v2::{
 };
 
 use super::{Part, metadata, workload};
-use crate::child::Kind;
 use crate::stack::{Scale, Service, Stack};
 
 /// `<stack>-<service>`. Its metrics are one atomic list to the server (T24): always cpu, then memory.
 pub(super) fn autoscaler(stack: &Stack, service: &Service) -> Option<HorizontalPodAutoscaler> {
     let Scale::Auto(wanted) = &service.scale else { return None };
-    let name = workload::name(stack, service);
+    let (name, kind) = (workload::name(stack, service), workload::kind(service));
     let metrics = [("cpu", wanted.cpu_percent), ("memory", wanted.memory_percent)];
     Some(HorizontalPodAutoscaler {
         metadata: metadata::owned(stack, name.clone(), &Part::Service(service.name.clone())),
         spec: Some(HorizontalPodAutoscalerSpec {
             scale_target_ref: CrossVersionObjectReference {
-                api_version: Some(Kind::Deployment.api_version()),
-                kind: Kind::Deployment.names().kind.into(),
+                api_version: Some(kind.api_version()),
+                kind: kind.names().kind.into(),
                 name,
             },
             min_replicas: Some(wanted.min),

@@ -44,6 +44,7 @@ pub(super) fn identity(stack: &Stack, part: &Part) -> BTreeMap<String, String> {
         Part::Network(name) => Some((labels::NETWORK, name)),
         Part::Volume(name) => Some((labels::VOLUME, name)),
         Part::Config(name) => Some((labels::CONFIG, name)),
+        Part::Alias(name) => Some((labels::ALIAS, name)),
         Part::Service(name) => Some((labels::SERVICE, name)),
     };
     let mut map = BTreeMap::from([(labels::STACK.to_owned(), stack.name.clone())]);

@@ -4,14 +4,21 @@
 //! quantities in their shortest form), so that its digest is that of the live object. `golden/` shows each feature as "this in, that out".
 
 mod autoscaler;
+mod budget;
 mod claim;
 mod config;
+mod container;
+mod job;
 mod metadata;
 mod network_policy;
+mod patch;
+mod placement;
 mod pod;
 mod probe;
+mod security;
 mod service;
 mod settings;
+mod volumes;
 mod workload;
 
 #[cfg(test)]
@@ -65,6 +72,8 @@ pub enum Part {
     Config(String),
     /// A service of it.
     Service(String),
+    /// A further name that services of it answer to.
+    Alias(String),
 }
 
 /// Everything that the stack should consist of.
@@ -72,21 +81,35 @@ pub fn render(stack: &Stack, settings: &Settings) -> Children {
     let mut out = Rendering { children: Children::new() };
     network_policy::render(stack, settings, &mut out);
     for (name, volume) in &stack.volumes {
-        out.add(Kind::Claim, Part::Volume(name.clone()), claim::claim(stack, name, volume));
+        let part = || Part::Volume(name.clone());
+        if let Some(claim) = claim::claim(stack, name, volume) {
+            out.add(Kind::Claim, part(), json(claim));
+        }
+        if let Some(populate) = &volume.populate {
+            out.add(Kind::Job, part(), json(job::populate(stack, name, populate)));
+        }
     }
     for (name, content) in &stack.configs {
         out.add(Kind::ConfigMap, Part::Config(name.clone()), config::config_map(stack, name, content));
     }
     for (name, service) in &stack.services {
         let part = || Part::Service(name.clone());
-        out.add(Kind::Service, part(), service::in_stack(stack, service));
-        if let Some(published) = service::published(stack, service) {
-            out.add(Kind::Service, part(), published);
+        let services = [service::in_stack(stack, service), service::published(stack, service)];
+        for object in services.into_iter().flatten() {
+            out.add(Kind::Service, part(), json(object));
         }
-        out.add(Kind::Deployment, part(), workload::deployment(stack, service, settings));
+        if let Some((kind, object)) = workload::workload(stack, service, settings) {
+            out.add(kind, part(), object);
+        }
         if let Some(autoscaler) = autoscaler::autoscaler(stack, service) {
-            out.add(Kind::Autoscaler, part(), autoscaler);
+            out.add(Kind::Autoscaler, part(), json(autoscaler));
         }
+        if let Some(budget) = budget::budget(stack, service) {
+            out.add(Kind::Budget, part(), json(budget));
+        }
+    }
+    for (alias, services) in stack.aliases() {
+        out.add(Kind::Service, Part::Alias(alias.clone()), json(service::alias(stack, alias, &services)));
     }
     out.children
 }
@@ -97,15 +120,18 @@ struct Rendering {
 }
 
 impl Rendering {
-    fn add(&mut self, kind: Kind, part: Part, object: impl Serialize) {
-        // Typed objects with text keys serialise; should one not, it comes out as an object that the server refuses by name.
-        let mut object = serde_json::to_value(object).unwrap_or_else(|error| json!({"error": error.to_string()}));
+    fn add(&mut self, kind: Kind, part: Part, mut object: Value) {
         object["apiVersion"] = json!(kind.api_version());
         object["kind"] = json!(kind.names().kind);
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let digest = Digest::wanted(&object);
         self.children.insert(ChildId { kind, name }, Wanted { part, object, digest });
     }
+}
+
+/// Typed objects with text keys serialise; should one not, it comes out as an object that the server refuses by name.
+fn json(object: impl Serialize) -> Value {
+    serde_json::to_value(object).unwrap_or_else(|error| json!({"error": error.to_string()}))
 }
 
 /// None instead of an empty list or map: the API server drops those.

@@ -9,11 +9,11 @@ use k8s_openapi::api::networking::v1::{
     IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
     NetworkPolicySpec,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{Part, Rendering, Settings, metadata};
-use crate::api::Isolation;
+use crate::api::{Isolation, NetworkMode, OpenTo};
 use crate::child::{Kind, labels};
 use crate::stack::{Network, Service, Stack, names};
 
@@ -27,25 +27,34 @@ pub(super) fn render(stack: &Stack, settings: &Settings, out: &mut Rendering) {
     let mut add = |part: Part, which: &str, name: &[&str], spec: NetworkPolicySpec| {
         let mut meta = metadata::owned(stack, names::joined(name), &part);
         meta.labels.get_or_insert_default().insert(labels::POLICY.into(), which.into());
-        out.add(Kind::NetworkPolicy, part, NetworkPolicy { metadata: meta, spec: Some(spec) });
+        out.add(Kind::NetworkPolicy, part, super::json(NetworkPolicy { metadata: meta, spec: Some(spec) }));
     };
     add(Part::Stack, "ingress", &[&stack.name], ingress(stack));
     add(Part::Stack, "dns", &[&stack.name, "dns"], dns(stack, settings));
     for (name, network) in &stack.networks {
         add(Part::Network(name.clone()), "network", &[&stack.name, "net", name], members(stack, name, network));
     }
-    for (name, service) in stack.services.iter().filter(|(_, service)| !service.published.is_empty()) {
-        add(Part::Service(name.clone()), "published", &[&stack.name, "pub", name], published(stack, service));
+    for (name, service) in &stack.services {
+        if let Some(open) = opened(stack, service) {
+            add(Part::Service(name.clone()), "published", &[&stack.name, "pub", name], open);
+        }
+    }
+    if stack.services.values().any(|service| service.network_mode == NetworkMode::None) {
+        add(Part::Stack, "none", &[&stack.name, "none"], none(stack));
+    }
+    if stack.volumes.values().any(|volume| volume.populate.is_some()) {
+        add(Part::Stack, "populate", &[&stack.name, "populate"], populate(stack));
     }
 }
 
-/// Denies all pods of the stack what no other policy allows; under `Namespace` isolation, lets their namespace in.
+/// Denies all pods of the stack what no other policy allows; under `Namespace` isolation, lets their namespace in to those that have a network.
 fn ingress(stack: &Stack) -> NetworkPolicySpec {
+    let open = stack.isolation == Isolation::Namespace;
     let from_namespace = NetworkPolicyIngressRule { from: Some(vec![peer(LabelSelector::default())]), ports: None };
     NetworkPolicySpec {
-        pod_selector: Some(metadata::pods(stack, &[])),
+        pod_selector: Some(if open { networked(stack) } else { metadata::pods(stack, &[]) }),
         policy_types: Some(types(&[INGRESS])),
-        ingress: (stack.isolation == Isolation::Namespace).then(|| vec![from_namespace]),
+        ingress: open.then(|| vec![from_namespace]),
         egress: None,
     }
 }
@@ -74,7 +83,7 @@ fn dns(stack: &Stack, settings: &Settings) -> NetworkPolicySpec {
         ..NetworkPolicyPeer::default()
     });
     NetworkPolicySpec {
-        pod_selector: Some(metadata::pods(stack, &[])),
+        pod_selector: Some(networked(stack)),
         policy_types: Some(types(&[EGRESS])),
         ingress: None,
         egress: Some(vec![NetworkPolicyEgressRule {
@@ -84,35 +93,94 @@ fn dns(stack: &Stack, settings: &Settings) -> NetworkPolicySpec {
     }
 }
 
-/// Members in from members, and out: to members only where the network is internal, else to everywhere.
+/// Members in from members, and out: to members only where the network is internal, else to everywhere. Members of a shared network may be pods of
+/// other stacks of the namespace.
 fn members(stack: &Stack, name: &str, network: &Network) -> NetworkPolicySpec {
     let members = metadata::pods(stack, &[labels::in_network(name)]);
-    let out = if network.internal { Some(vec![peer(members.clone())]) } else { None };
+    let peers = match &network.shared {
+        Some(shared) => exists(labels::in_shared_network(shared)),
+        None => members.clone(),
+    };
+    let out = if network.internal { Some(vec![peer(peers.clone())]) } else { None };
     NetworkPolicySpec {
-        pod_selector: Some(members.clone()),
+        pod_selector: Some(members),
         policy_types: Some(types(&[INGRESS, EGRESS])),
-        ingress: Some(vec![NetworkPolicyIngressRule { from: Some(vec![peer(members)]), ports: None }]),
+        ingress: Some(vec![NetworkPolicyIngressRule { from: Some(vec![peer(peers)]), ports: None }]),
         egress: Some(vec![NetworkPolicyEgressRule { to: out, ports: None }]),
     }
 }
 
-/// Opens published ports to everyone: source addresses are rewritten on the way, so outside callers cannot be told apart. By name, so that
-/// each pod opens the port of its own revision.
-fn published(stack: &Stack, service: &Service) -> NetworkPolicySpec {
-    let mut targets: Vec<(&str, &str)> =
+/// Opens published ports to everyone: source addresses are rewritten on the way, so outside callers cannot be told apart; and others to whom they are
+/// open besides. By name, so that each pod opens the port of its own revision.
+fn opened(stack: &Stack, service: &Service) -> Option<NetworkPolicySpec> {
+    let mut published: Vec<(&str, &str)> =
         service.published.iter().map(|p| (p.target.as_str(), p.protocol.as_str())).collect();
-    targets.sort_unstable();
-    targets.dedup();
-    let ports = targets.into_iter().map(|(name, protocol)| port(IntOrString::String(name.into()), protocol));
-    NetworkPolicySpec {
+    published.sort_unstable();
+    published.dedup();
+    let open_to = |whom: OpenTo| -> Vec<(&str, &str)> {
+        let open = service.ports.iter().filter(|port| port.open_to == whom);
+        open.map(|port| (port.name.as_str(), port.protocol.as_str())).collect()
+    };
+    let cluster =
+        NetworkPolicyPeer { namespace_selector: Some(LabelSelector::default()), ..NetworkPolicyPeer::default() };
+    let rules: Vec<NetworkPolicyIngressRule> = [
+        (published, None),
+        (open_to(OpenTo::Namespace), Some(vec![peer(LabelSelector::default())])),
+        (open_to(OpenTo::Cluster), Some(vec![cluster])),
+    ]
+    .into_iter()
+    .filter(|(ports, _)| !ports.is_empty())
+    .map(|(ports, from)| {
+        let ports = ports.into_iter().map(|(name, protocol)| port(IntOrString::String(name.into()), protocol));
+        NetworkPolicyIngressRule { from, ports: Some(ports.collect()) }
+    })
+    .collect();
+    (!rules.is_empty()).then(|| NetworkPolicySpec {
         pod_selector: Some(LabelSelector {
             match_labels: Some(metadata::identity(stack, &Part::Service(service.name.clone()))),
             match_expressions: None,
         }),
         policy_types: Some(types(&[INGRESS])),
-        ingress: Some(vec![NetworkPolicyIngressRule { from: None, ports: Some(ports.collect()) }]),
+        ingress: Some(rules),
+        egress: None,
+    })
+}
+
+/// Pods without any network: nothing in, nothing out. No other policy opens anything to them.
+fn none(stack: &Stack) -> NetworkPolicySpec {
+    NetworkPolicySpec {
+        pod_selector: Some(metadata::pods(stack, &[labels::NO_NETWORK.to_owned()])),
+        policy_types: Some(types(&[INGRESS, EGRESS])),
+        ingress: None,
         egress: None,
     }
+}
+
+/// Pods that fill volumes fetch from wherever they like; nothing dials them.
+fn populate(stack: &Stack) -> NetworkPolicySpec {
+    NetworkPolicySpec {
+        pod_selector: Some(metadata::pods(stack, &[labels::POPULATE.to_owned()])),
+        policy_types: Some(types(&[EGRESS])),
+        ingress: None,
+        egress: Some(vec![NetworkPolicyEgressRule { to: None, ports: None }]),
+    }
+}
+
+/// Pods of the stack that have a network.
+fn networked(stack: &Stack) -> LabelSelector {
+    LabelSelector {
+        match_expressions: Some(vec![requirement(labels::NO_NETWORK.into(), "DoesNotExist")]),
+        ..metadata::pods(stack, &[])
+    }
+}
+
+/// Pods of any stack of the namespace with this label.
+fn exists(label: String) -> LabelSelector {
+    LabelSelector { match_expressions: Some(vec![requirement(label, "Exists")]), match_labels: None }
+}
+
+fn requirement(key: String, operator: &str) -> LabelSelectorRequirement {
+    LabelSelectorRequirement { key, operator: operator.into(), values: None }
 }
 
 fn types(types: &[&str]) -> Vec<String> {

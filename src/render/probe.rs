@@ -1,29 +1,59 @@
-//! Docker's health check as a readiness probe.
+//! Docker's health check as Kubernetes' probes.
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ExecAction, HTTPGetAction, HTTPHeader, Probe, TCPSocketAction};
+use k8s_openapi::api::core::v1::{ExecAction, GRPCAction, HTTPGetAction, HTTPHeader, Probe, TCPSocketAction};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::api::HttpScheme;
 use crate::stack::{self, Health, PortRef};
 
-/// Docker's interval during the start period, unless that of the check is shorter.
-const START_INTERVAL: Duration = Duration::from_secs(5);
+/// The probes of a container.
+#[derive(Default)]
+pub(super) struct Probes {
+    pub(super) readiness: Option<Probe>,
+    pub(super) liveness: Option<Probe>,
+    pub(super) startup: Option<Probe>,
+}
 
-/// Readiness only: a Compose health check never restarts a container. Every number is written out, for Kubernetes' own defaults differ
-/// (its timeout is 1 s). With a start period the probe runs as often as Docker's does then, so that readiness comes as soon, and the
-/// threshold grows so that it is lost as late.
-pub(super) fn readiness(health: &Health) -> Probe {
-    let period = if health.start_period.is_zero() { health.interval } else { health.interval.min(START_INTERVAL) };
-    let period = seconds(period);
-    let threshold = if health.start_period.is_zero() {
-        health.retries
-    } else {
-        let until_unhealthy = health.interval.as_millis() * u128::from(health.retries.unsigned_abs());
-        let threshold = until_unhealthy.div_ceil(u128::from(period.unsigned_abs()) * 1000);
-        i32::try_from(threshold).unwrap_or(i32::MAX)
-    };
+/// Readiness, for a Compose health check restarts no container; with `onUnhealthy: Restart` the kubelet kills by the same numbers, and not before the
+/// start period is over. Every number is written out, for Kubernetes' own defaults differ (its timeout is 1 s).
+pub(super) fn probes(health: &Health) -> Probes {
+    if !health.restart {
+        return Probes { readiness: Some(readiness(health)), ..Probes::default() };
+    }
+    let steady = probe(health, seconds(health.interval), health.retries);
+    Probes { readiness: Some(steady.clone()), liveness: Some(steady), startup: Some(startup(health)) }
+}
+
+/// With a start period the probe runs as often as Docker's does then, so that readiness comes as soon, and the threshold grows so that it is lost as
+/// late.
+fn readiness(health: &Health) -> Probe {
+    if health.start_period.is_zero() {
+        return probe(health, seconds(health.interval), health.retries);
+    }
+    let period = seconds(health.interval.min(health.start_interval));
+    probe(health, period, checks(until_unhealthy(health), period))
+}
+
+/// A failing startup probe kills, so it lasts for the start period and the failures that count after it.
+fn startup(health: &Health) -> Probe {
+    let period = seconds(health.start_interval);
+    let lasts = health.start_period + until_unhealthy(health);
+    probe(health, period, checks(lasts, period).max(health.retries))
+}
+
+fn until_unhealthy(health: &Health) -> Duration {
+    health.interval * health.retries.unsigned_abs()
+}
+
+/// How many checks with so many seconds between them last for at least so long.
+fn checks(lasting: Duration, period: i32) -> i32 {
+    let checks = lasting.as_millis().div_ceil(u128::from(period.unsigned_abs()) * 1000);
+    i32::try_from(checks).unwrap_or(i32::MAX)
+}
+
+fn probe(health: &Health, period: i32, threshold: i32) -> Probe {
     Probe {
         period_seconds: Some(period),
         timeout_seconds: Some(seconds(health.timeout)),
@@ -61,6 +91,9 @@ fn handler(probe: &stack::Probe) -> Probe {
         },
         stack::Probe::Tcp { port: at } => {
             Probe { tcp_socket: Some(TCPSocketAction { port: port(at), host: None }), ..Probe::default() }
+        }
+        stack::Probe::Grpc { port, service } => {
+            Probe { grpc: Some(GRPCAction { port: *port, service: service.clone() }), ..Probe::default() }
         }
     }
 }
@@ -100,6 +133,8 @@ mod tests {
                 timeout: millis(timeout),
                 retries,
                 start_period: millis(start_period),
+                start_interval: Duration::from_secs(5),
+                restart: false,
             };
             let probe = readiness(&health);
             let got = (probe.period_seconds.unwrap(), probe.timeout_seconds.unwrap(), probe.failure_threshold.unwrap());

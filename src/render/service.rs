@@ -1,18 +1,25 @@
 //! Names for others to dial, and published ports.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use k8s_openapi::api::core::v1::{Service as Object, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{Part, filled, metadata};
-use crate::api::PublishType;
-use crate::stack::{Service, Stack};
+use crate::api::{Protocol, PublishType};
+use crate::child::labels;
+use crate::stack::{Service, Stack, Workload};
 
 /// Node ports that every cluster has unless told otherwise.
 const NODE_PORTS: std::ops::RangeInclusive<i32> = 30_000..=32_767;
 
 /// `<service>`, exactly: what others dial, on container ports. Targets are named, so that each pod answers on the port of its own revision
-/// (T3). Without known ports it is headless: every port of every pod is then reachable by name, as in Compose.
-pub(super) fn in_stack(stack: &Stack, service: &Service) -> Object {
+/// (T3). Without known ports it is headless: every port of every pod is then reachable by name, as in Compose. A Job without ports has none:
+/// nothing waits at the other end.
+pub(super) fn in_stack(stack: &Stack, service: &Service) -> Option<Object> {
+    if matches!(service.workload, Workload::Job(_)) && service.ports.is_empty() {
+        return None;
+    }
     let part = Part::Service(service.name.clone());
     let ports: Vec<ServicePort> = service
         .ports
@@ -22,15 +29,61 @@ pub(super) fn in_stack(stack: &Stack, service: &Service) -> Object {
             port: port.number,
             protocol: Some(port.protocol.as_str().into()),
             target_port: Some(IntOrString::String(port.name.clone())),
+            app_protocol: port.app_protocol.clone(),
             ..ServicePort::default()
         })
         .collect();
-    Object {
+    Some(Object {
         metadata: metadata::owned(stack, service.name.clone(), &part),
         spec: Some(ServiceSpec {
-            cluster_ip: ports.is_empty().then(|| "None".to_owned()),
+            cluster_ip: (service.headless || ports.is_empty()).then(|| "None".to_owned()),
             ports: filled(ports),
+            publish_not_ready_addresses: service.publish_not_ready.then_some(true),
             selector: Some(metadata::identity(stack, &part)),
+            type_: Some("ClusterIP".into()),
+            ..ServiceSpec::default()
+        }),
+        status: None,
+    })
+}
+
+/// `<alias>`: a further name, for all services that have it. One address in front of them if they all have ports and one of their own, else the address of
+/// each pod. Where they call one port by different names, the number is the target.
+pub(super) fn alias(stack: &Stack, alias: &str, services: &[&Service]) -> Object {
+    let mut ports: BTreeMap<(i32, Protocol), ServicePort> = BTreeMap::new();
+    for port in services.iter().flat_map(|service| &service.ports) {
+        let target = IntOrString::String(port.name.clone());
+        let wanted = ServicePort {
+            name: Some(port.name.clone()),
+            port: port.number,
+            protocol: Some(port.protocol.as_str().into()),
+            target_port: Some(target.clone()),
+            app_protocol: port.app_protocol.clone(),
+            ..ServicePort::default()
+        };
+        let there = ports.entry((port.number, port.protocol)).or_insert(wanted);
+        if there.target_port.as_ref() != Some(&target) {
+            there.target_port = Some(IntOrString::Int(port.number));
+        }
+    }
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    for port in ports.values_mut() {
+        let taken = port.name.as_ref().is_some_and(|name| !names.insert(name.clone()));
+        if taken {
+            port.name = Some(format!("port-{}", port.port)); // two services call different ports by one name
+        }
+    }
+    let headless = services.iter().any(|service| service.headless || service.ports.is_empty());
+    let part = Part::Alias(alias.to_owned());
+    let mut selector = metadata::identity(stack, &Part::Stack);
+    selector.insert(labels::answers_to(alias), String::new());
+    Object {
+        metadata: metadata::owned(stack, alias.to_owned(), &part),
+        spec: Some(ServiceSpec {
+            cluster_ip: headless.then(|| "None".to_owned()),
+            ports: filled(ports.into_values().collect()),
+            publish_not_ready_addresses: services.iter().any(|s| s.publish_not_ready).then_some(true),
+            selector: Some(selector),
             type_: Some("ClusterIP".into()),
             ..ServiceSpec::default()
         }),
@@ -50,8 +103,8 @@ pub(super) fn published(stack: &Stack, service: &Service) -> Option<Object> {
         port: port.number,
         protocol: Some(port.protocol.as_str().into()),
         target_port: Some(IntOrString::String(port.target.clone())),
+        app_protocol: port.app_protocol.clone(),
         node_port: (kind == PublishType::NodePort && NODE_PORTS.contains(&port.number)).then_some(port.number),
-        ..ServicePort::default()
     });
     let mut meta = metadata::owned(stack, name(service), &part);
     meta.annotations = filled(service.publish.annotations.clone());

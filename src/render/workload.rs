@@ -1,49 +1,150 @@
-//! The Deployment of a service.
+//! What runs the pods of a service: a Deployment, StatefulSet, DaemonSet or Job.
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::api::apps::v1::{
+    DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy, Deployment, DeploymentSpec, DeploymentStrategy,
+    RollingUpdateDaemonSet, RollingUpdateDeployment, StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy,
+    StatefulSetSpec, StatefulSetUpdateStrategy,
+};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PodTemplateSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde_json::Value;
 
-use super::{Part, Settings, metadata, pod};
-use crate::child::labels;
-use crate::stack::{Service, Stack, names};
+use super::{Part, Settings, claim, job, metadata, patch, pod};
+use crate::api::{NetworkMode, Retention};
+use crate::child::{Kind, labels};
+use crate::stack::{Claim, Service, Stack, Workload, names};
 
-/// `<stack>-<service>`, without a count: whoever writes it states that (`rollout::replicas`).
-pub(super) fn deployment(stack: &Stack, service: &Service, settings: &Settings) -> Deployment {
-    let part = Part::Service(service.name.clone());
-    let mut meta = metadata::owned(stack, name(stack, service), &part);
+/// The workload of a service, without a count: whoever writes it states that (`rollout::replicas`). None while nothing is to run that has no count.
+pub(super) fn workload(stack: &Stack, service: &Service, settings: &Settings) -> Option<(Kind, Value)> {
+    let kind = kind(service);
+    let template = pod::template(stack, service, settings);
+    let object = match &service.workload {
+        Workload::Deployment => super::json(deployment(stack, service, template)),
+        Workload::StatefulSet => super::json(stateful_set(stack, service, template)),
+        Workload::DaemonSet if stack.stopped => return None,
+        Workload::DaemonSet => super::json(daemon_set(stack, service, template)),
+        Workload::Job(wanted) => super::json(job::job(stack, service, wanted, template)),
+    };
+    Some((kind, patch::patched(object, service)))
+}
+
+/// What kind of object runs a service's pods.
+pub(super) fn kind(service: &Service) -> Kind {
+    match service.workload {
+        Workload::Deployment => Kind::Deployment,
+        Workload::StatefulSet => Kind::StatefulSet,
+        Workload::DaemonSet => Kind::DaemonSet,
+        Workload::Job(_) => Kind::Job,
+    }
+}
+
+/// `<stack>-<service>`: the name of a service's workload, and of what sets its count.
+pub(super) fn name(stack: &Stack, service: &Service) -> String {
+    names::joined(&[&stack.name, &service.name])
+}
+
+/// Metadata of a workload: it says from which revision it was made.
+pub(super) fn meta(stack: &Stack, service: &Service, name: String) -> ObjectMeta {
+    let mut meta = metadata::owned(stack, name, &Part::Service(service.name.clone()));
     meta.annotations = Some(BTreeMap::from([(labels::REVISION.into(), service.revision.clone())]));
+    meta
+}
+
+fn selector(stack: &Stack, service: &Service) -> LabelSelector {
+    let part = Part::Service(service.name.clone());
+    LabelSelector { match_labels: Some(metadata::identity(stack, &part)), match_expressions: None }
+}
+
+fn deployment(stack: &Stack, service: &Service, template: PodTemplateSpec) -> Deployment {
     Deployment {
-        metadata: meta,
+        metadata: meta(stack, service, name(stack, service)),
         spec: Some(DeploymentSpec {
             progress_deadline_seconds: i32::try_from(service.deadline.as_secs()).ok(),
-            selector: LabelSelector { match_labels: Some(metadata::identity(stack, &part)), match_expressions: None },
+            selector: selector(stack, service),
             strategy: Some(strategy(service)),
-            template: pod::template(stack, service, settings),
+            template,
             ..DeploymentSpec::default()
         }),
         status: None,
     }
 }
 
-/// Name of a service's workload, and of what sets its count.
-pub(super) fn name(stack: &Stack, service: &Service) -> String {
-    names::joined(&[&stack.name, &service.name])
-}
-
 /// Always in full: a strategy that was defaulted cannot be changed by apply (T11). A claim that one node mounts cannot have the old and
-/// the new writer at once, so its writer stops first.
+/// the new writer at once, so its writer stops first; so does who holds ports of the node.
 fn strategy(service: &Service) -> DeploymentStrategy {
     if service.writes_exclusive_claim {
         return DeploymentStrategy { type_: Some("Recreate".into()), rolling_update: None };
     }
+    let holds_node_ports = service.network_mode == NetworkMode::Host && !service.ports.is_empty();
+    let (surge, unavailable) = if holds_node_ports { (0, 1) } else { (1, 0) };
     DeploymentStrategy {
         type_: Some("RollingUpdate".into()),
         rolling_update: Some(RollingUpdateDeployment {
-            max_surge: Some(IntOrString::Int(1)),
-            max_unavailable: Some(IntOrString::Int(0)),
+            max_surge: Some(IntOrString::Int(surge)),
+            max_unavailable: Some(IntOrString::Int(unavailable)),
         }),
+    }
+}
+
+/// Its pods start at once, as Compose's replicas do, and find each other by the in-stack Service. Their claims go only if all its volumes say so.
+fn stateful_set(stack: &Stack, service: &Service, template: PodTemplateSpec) -> StatefulSet {
+    let claims = claim_templates(stack, service);
+    let retention =
+        if claims.iter().all(|(retention, _)| *retention == Retention::Delete) { "Delete" } else { "Retain" };
+    StatefulSet {
+        metadata: meta(stack, service, name(stack, service)),
+        spec: Some(StatefulSetSpec {
+            persistent_volume_claim_retention_policy: Some(StatefulSetPersistentVolumeClaimRetentionPolicy {
+                when_deleted: Some(retention.into()),
+                when_scaled: Some("Retain".into()),
+            }),
+            pod_management_policy: Some("Parallel".into()),
+            selector: selector(stack, service),
+            service_name: Some(service.name.clone()),
+            template,
+            update_strategy: Some(StatefulSetUpdateStrategy {
+                type_: Some("RollingUpdate".into()),
+                rolling_update: None,
+            }),
+            volume_claim_templates: Some(claims.into_iter().map(|(_, claim)| claim).collect()),
+            ..StatefulSetSpec::default()
+        }),
+        status: None,
+    }
+}
+
+fn claim_templates(stack: &Stack, service: &Service) -> Vec<(Retention, PersistentVolumeClaim)> {
+    let mut names: Vec<&String> = service.mounts.iter().filter_map(|mount| mount.source.volume()).collect();
+    names.sort();
+    names.dedup();
+    names
+        .into_iter()
+        .filter_map(|name| {
+            let volume = stack.volumes.get(name)?;
+            let Claim::PerReplica(storage) = &volume.claim else { return None };
+            Some((storage.retention, claim::template(stack, name, storage, volume.access_mode)))
+        })
+        .collect()
+}
+
+fn daemon_set(stack: &Stack, service: &Service, template: PodTemplateSpec) -> DaemonSet {
+    DaemonSet {
+        metadata: meta(stack, service, name(stack, service)),
+        spec: Some(DaemonSetSpec {
+            selector: selector(stack, service),
+            template,
+            update_strategy: Some(DaemonSetUpdateStrategy {
+                type_: Some("RollingUpdate".into()),
+                rolling_update: Some(RollingUpdateDaemonSet {
+                    max_surge: Some(IntOrString::Int(0)),
+                    max_unavailable: Some(IntOrString::Int(1)),
+                }),
+            }),
+            ..DaemonSetSpec::default()
+        }),
+        status: None,
     }
 }

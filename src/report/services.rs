@@ -7,9 +7,9 @@ use super::status::{Subject, bounded};
 use crate::api::{PublishType, ServiceState, ServiceStatus};
 use crate::child::{Child, ChildId, Kind, labels};
 use crate::render::Part;
-use crate::rollout::health::Progress;
+use crate::rollout::health::{self, Progress};
 use crate::rollout::{RefusalKind, Step, Wait};
-use crate::stack::{Scale, Service};
+use crate::stack::{Scale, Service, Workload};
 
 /// What is to be said of a service, with the time at which it entered its state carried over from `before`.
 pub(super) fn service(
@@ -101,13 +101,26 @@ fn standing(
         let state = if may_pass { ServiceState::Pending } else { ServiceState::Failed };
         return said(state, refusal.kind.reason(), refusal.message.clone());
     }
-    let Some(live) = live else { return (ServiceState::Pending, None, None) };
+    let Some(live) = live else {
+        let state = if of.stack.stopped { ServiceState::Stopped } else { ServiceState::Pending };
+        return (state, None, None);
+    };
     if progress == Progress::NotYet && was_ready_as_it_is(service, live, before) {
         return (ServiceState::Ready, None, None);
     }
     let trouble = trouble(of, service, live);
     let state = match progress {
-        Progress::Complete if live.facts.spec_replicas == Some(0) => ServiceState::Stopped,
+        Progress::Complete if matches!(service.workload, Workload::Job(_)) => {
+            return (ServiceState::Completed, None, None);
+        }
+        Progress::Failed => {
+            let failed = live.facts.condition("Failed");
+            let why = failed.map_or_else(String::new, |c| format!("{}: {}; ", c.reason, c.message));
+            let what_next = "delete the Job, or change the service, to run it again";
+            return said(ServiceState::Failed, "JobFailed", format!("{why}{what_next}"));
+        }
+        _ if of.stack.stopped && live.facts.suspended => ServiceState::Stopped,
+        Progress::Complete if live.facts.spec_replicas == Some(0) && live.facts.replicas == 0 => ServiceState::Stopped,
         Progress::Complete => return (ServiceState::Ready, None, None),
         Progress::Overdue => {
             let why = trouble.map_or_else(
@@ -138,34 +151,28 @@ fn was_ready_as_it_is(service: &Service, live: &Child, before: Option<&ServiceSt
 
 /// Whether a refused child is a part of this service.
 fn concerns(of: &Subject<'_>, service: &Service, id: &ChildId) -> bool {
-    use crate::stack::Source;
     match of.wanted.get(id).map(|wanted| &wanted.part) {
         Some(Part::Service(name)) => *name == service.name,
         Some(Part::Network(network)) => service.networks.contains(network),
-        Some(Part::Volume(volume)) => {
-            service.mounts.iter().any(|m| matches!(&m.source, Source::Volume { name, .. } if name == volume))
-        }
+        Some(Part::Volume(volume)) => service.mounts.iter().any(|m| m.source.volume() == Some(volume)),
         Some(Part::Config(config)) => {
-            service.mounts.iter().any(|m| matches!(&m.source, Source::Config { name, .. } if name == config))
+            let env = service.env_from.iter().filter_map(|from| from.source.config());
+            service.mounts.iter().filter_map(|m| m.source.config()).chain(env).any(|name| name == config)
         }
+        Some(Part::Alias(alias)) => service.aliases.contains(alias),
         Some(Part::Stack) => true,
-        None => false,
+        // A claim that a StatefulSet made for one of its pods.
+        None => of.children.get(id).is_some_and(|child| child.label(labels::SERVICE) == service.name),
     }
 }
 
 /// What ails its pods, those of the wanted revision first, or what keeps them from being made.
 fn trouble(of: &Subject<'_>, service: &Service, live: &Child) -> Option<(String, String)> {
-    let mut pods = of.parts.service(&service.name).pods;
-    pods.retain(|pod| !pod.is_going());
-    pods.sort_by_key(|pod| pod.annotation(labels::REVISION) != Some(service.revision.as_str()));
-    let of_pods = pods.iter().find_map(|pod| pod.facts.pod.trouble.clone());
-    let refused = || {
-        live.facts
-            .condition("ReplicaFailure")
-            .filter(|c| c.status == "True")
-            .map(|c| (c.reason.clone(), c.message.clone()))
-    };
-    of_pods.or_else(refused)
+    let pods = of.parts.service(&service.name).pods;
+    let older = || pods.iter().filter_map(|pod| pod.annotation(labels::REVISION)).find(|r| *r != service.revision);
+    health::trouble(pods.iter().copied(), &service.revision)
+        .or_else(|| health::refused_pods(live))
+        .or_else(|| health::trouble(pods.iter().copied(), older()?))
 }
 
 fn address(of: &Subject<'_>, service: &Service) -> Option<String> {

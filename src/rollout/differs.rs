@@ -1,7 +1,8 @@
 //! Whether a live child is as it should be.
 
 use super::planner::Seen;
-use crate::child::{Child, ChildId, labels};
+use crate::child::digest::Digest;
+use crate::child::{Child, ChildId, Kind, labels};
 use crate::render::Wanted;
 
 /// How a live child compares with the wanted one.
@@ -36,7 +37,20 @@ pub(super) fn difference(
     if live.digest.is_some_and(|got| seen.settled.get(id) == Some(&(wanted.digest, got))) {
         return Difference::None;
     }
-    let same_definition = revision.is_some() && live.annotation(labels::REVISION) == revision;
+    if revision.is_none() || live.annotation(labels::REVISION) != revision {
+        return Difference::Real;
+    }
+    let spec = &wanted.object["spec"];
+    let same_template = live.facts.template == Some(Digest::of(&spec["template"]));
+    let same_claims =
+        live.facts.claim_templates.is_none_or(|claims| claims == Digest::of(&spec["volumeClaimTemplates"]));
     let untouched = live.digest.map(|d| d.to_string()).as_deref() == live.annotation(labels::SENT);
-    if id.kind.starts_pods() && same_definition && untouched { Difference::RenderingOnly } else { Difference::Real }
+    match id.kind {
+        // What differs replaces no pod.
+        _ if same_template || !same_claims => Difference::Real,
+        // Its template cannot be changed: what is there was rendered by another version, and does the same.
+        Kind::Job => Difference::RenderingOnly,
+        kind if kind.starts_pods() && untouched => Difference::RenderingOnly,
+        _ => Difference::Real,
+    }
 }

@@ -16,7 +16,7 @@ pub(super) struct Standing {
     pub(super) started: bool,
     /// Pods that are available, of pods wanted.
     pub(super) available: (i32, i32),
-    /// What ails its pods, in one line.
+    /// What ails its pods, or its Job, in one line.
     pub(super) trouble: Option<String>,
     /// Nothing it depends on, however far behind it, is held or rolling.
     pub(super) settled_behind: bool,
@@ -53,14 +53,15 @@ pub(super) fn settled_behind(service: &Service, others: &BTreeMap<String, Standi
     service.needs.iter().all(|(name, need)| {
         let Some(on) = others.get(name) else { return true };
         let in_place = match need.condition {
-            Condition::Started => on.step.is_in_place() && on.started,
+            Condition::Started => on.step.is_in_place() && (on.started || on.available.1 == 0),
             Condition::Healthy | Condition::Completed => on.step.is_in_place() && on.progress >= Progress::Finished,
         };
         (in_place && on.settled_behind) || (!need.required && failure(name, on).is_some())
     })
 }
 
-/// A dependency has failed when its own step has, or when it made no progress until its deadline; an unhealthy check alone never fails it.
+/// A dependency has failed when its own step has, when its Job has, or when it made no progress until its deadline; an unhealthy check alone never
+/// fails it.
 fn failure(name: &str, on: &Standing) -> Option<Cause> {
     match &on.step {
         Step::Failed(cause) => {
@@ -71,6 +72,11 @@ fn failure(name: &str, on: &Standing) -> Option<Cause> {
             path: vec![name.to_owned()],
             reason: "ProgressDeadlineExceeded".into(),
             message: on.trouble.clone().unwrap_or_else(|| "its rollout made no progress until its deadline".into()),
+        }),
+        _ if on.progress == Progress::Failed => Some(Cause {
+            path: vec![name.to_owned()],
+            reason: "JobFailed".into(),
+            message: on.trouble.clone().unwrap_or_else(|| "its Job has failed".into()),
         }),
         _ => None,
     }
@@ -94,6 +100,7 @@ fn why(need: Need, on: &Standing) -> String {
         (Step::Hold(_), _) => "it waits itself".into(),
         (_, Some(trouble)) => trouble.clone(),
         _ if need.condition == Condition::Started => "no container has run yet".into(),
+        _ if need.condition == Condition::Completed => "it has not ended yet".into(),
         _ if available >= wanted && !on.settled_behind => "what it depends on is being changed".into(),
         _ => format!("{available}/{wanted} pods available"),
     }

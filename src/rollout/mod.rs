@@ -5,16 +5,20 @@
 mod differs;
 mod gate;
 pub mod health;
+mod jobs;
 mod parts;
 mod plan;
 mod planner;
+mod predecessors;
 mod prune;
 mod replicas;
+mod shared;
 
 #[cfg(test)]
 mod tests;
 
 pub use parts::Parts;
-pub use plan::{Body, Cause, Delete, Guard, Plan, Refusal, RefusalKind, Step, Wait, Write};
+pub use plan::{Body, Cause, Delete, Guard, Plan, Refusal, RefusalKind, Step, Unfilled, Wait, Write};
 pub use planner::{Seen, plan};
 pub use replicas::first_count;
+pub(crate) use shared::refusal_of_size;

@@ -10,6 +10,7 @@ use crate::render::{Children, Part, Wanted};
 #[derive(Debug, Default)]
 pub struct Parts<'a> {
     services: BTreeMap<&'a str, OfService<'a>>,
+    filling: BTreeMap<&'a str, Vec<&'a Child>>,
 }
 
 /// What belongs to one service.
@@ -37,9 +38,19 @@ impl<'a> Parts<'a> {
             }
         }
         for pod in children.iter().filter(|(id, _)| id.kind == Kind::Pod).map(|(_, pod)| pod.as_ref()) {
-            parts.services.entry(pod.label(labels::SERVICE)).or_default().pods.push(pod);
+            if !pod.label(labels::POPULATE).is_empty() {
+                parts.filling.entry(pod.label(labels::POPULATE)).or_default().push(pod);
+                continue;
+            }
+            let service = Some(pod.label(labels::SERVICE)).filter(|name| !name.is_empty());
+            parts.services.entry(service.unwrap_or(pod.label(labels::JOB))).or_default().pods.push(pod);
         }
         parts
+    }
+
+    /// Live pods that fill this volume.
+    pub fn filling(&self, volume: &str) -> impl Iterator<Item = &'a Child> {
+        self.filling.get(volume).into_iter().flatten().copied()
     }
 
     /// What belongs to this service.

@@ -15,6 +15,8 @@ pub struct Plan {
     pub steps: BTreeMap<String, Step>,
     /// How far each service's workload has come at its wanted revision.
     pub progress: BTreeMap<String, Progress>,
+    /// Why volumes that are to be filled first are not, or not yet.
+    pub unfilled: BTreeMap<String, Unfilled>,
     /// In the order of kinds.
     pub writes: Vec<Write>,
     /// After the writes.
@@ -41,6 +43,15 @@ impl Step {
     pub(super) fn is_in_place(&self) -> bool {
         matches!(self, Step::Done)
     }
+}
+
+/// Why a volume is not filled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unfilled {
+    /// Its Job is on its way.
+    NotYet(String),
+    /// Its Job has failed, or cannot run.
+    Failed(Cause),
 }
 
 /// What a held service waits for.
@@ -85,6 +96,8 @@ pub enum RefusalKind {
     Refused,
     /// It fails again and again, and may go well another time: said of the services it concerns, but none that depends on them gives up.
     Transient,
+    /// A claim cannot become as small as that.
+    VolumeResizeRefused,
 }
 
 impl RefusalKind {
@@ -94,6 +107,7 @@ impl RefusalKind {
             RefusalKind::NameConflict => "NameConflict",
             RefusalKind::Refused => "Refused",
             RefusalKind::Transient => "NotApplied",
+            RefusalKind::VolumeResizeRefused => "VolumeResizeRefused",
         }
     }
 }
@@ -128,6 +142,13 @@ pub enum Body {
         /// The new count.
         count: i32,
     },
+    /// Only the size, of a claim that a StatefulSet made for one of its pods.
+    Grow {
+        /// Which claim.
+        uid: String,
+        /// What it asks for.
+        size: String,
+    },
 }
 
 /// What must be true of the live object for the server to accept the write (T2).
@@ -148,4 +169,6 @@ pub struct Delete {
     pub id: ChildId,
     /// As last seen.
     pub child: Arc<Child>,
+    /// Its pods stay: their next owner takes them up.
+    pub orphan: bool,
 }

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use super::differs::{Difference, difference};
 use super::gate::{self, Standing, Verdict};
 use super::health::{self, Progress};
-use super::parts::Parts;
+use super::parts::{OfService, Parts};
 use super::plan::{Body, Cause, Guard, Plan, Refusal, RefusalKind, Step, Write};
+use super::predecessors;
 use super::prune;
 use super::replicas::{self, Replicas};
 use crate::child::digest::Digest;
 use crate::child::{Child, ChildId, Kind, labels};
 use crate::render::{Children, Part, Wanted};
-use crate::stack::{Service, Source, Stack};
+use crate::stack::{Service, Stack};
 
 /// What the controller knows of a stack's objects.
 #[derive(Clone, Debug)]
@@ -38,6 +39,9 @@ pub fn plan(stack: &Stack, wanted: &Children, seen: &Seen<'_>) -> Plan {
     for (id, child) in wanted.iter().filter(|(id, _)| !id.kind.starts_pods()) {
         planner.note_refusal(id, child);
     }
+    for (name, volume) in &stack.volumes {
+        planner.fill(name, volume);
+    }
     for name in &stack.order {
         if let Some(service) = stack.services.get(name) {
             planner.service(service);
@@ -49,33 +53,37 @@ pub fn plan(stack: &Stack, wanted: &Children, seen: &Seen<'_>) -> Plan {
     planner.finish()
 }
 
-struct Planner<'a> {
-    stack: &'a Stack,
-    wanted: &'a Children,
-    seen: &'a Seen<'a>,
-    parts: &'a Parts<'a>,
+pub(super) struct Planner<'a> {
+    pub(super) stack: &'a Stack,
+    pub(super) wanted: &'a Children,
+    pub(super) seen: &'a Seen<'a>,
+    pub(super) parts: &'a Parts<'a>,
     /// Children that are not for one service alone.
-    shared: Vec<(&'a ChildId, &'a Part)>,
-    out: Plan,
+    pub(super) shared: Vec<(&'a ChildId, &'a Part)>,
+    pub(super) out: Plan,
     standings: BTreeMap<String, Standing>,
 }
 
 impl Planner<'_> {
     /// The live child under this name, if it is ours.
-    fn ours(&self, id: &ChildId, wanted: &Wanted) -> Option<&Arc<Child>> {
+    pub(super) fn ours(&self, id: &ChildId, wanted: &Wanted) -> Option<&Arc<Child>> {
         self.seen
             .children
             .get(id)
             .filter(|child| child.is_of(&self.stack.name, &self.stack.uid, &wanted.labels().collect::<Vec<_>>()))
     }
 
-    /// Notes down a foreign object in our place, or a refusal that is not due again. True if there is one.
-    fn note_refusal(&mut self, id: &ChildId, wanted: &Wanted) -> bool {
-        let refusal = if self.seen.children.contains_key(id) && self.ours(id, wanted).is_none() {
+    /// Notes down a foreign object in our place, a size that a claim cannot have, or a refusal that is not due again. True if there is one.
+    pub(super) fn note_refusal(&mut self, id: &ChildId, wanted: &Wanted) -> bool {
+        let ours = self.ours(id, wanted);
+        let refusal = |kind, message| Some(Refusal { kind, message, wanted: wanted.digest });
+        let refusal = if self.seen.children.contains_key(id) && ours.is_none() {
             let message = format!(
                 "{id} exists and does not belong to this stack; it is left alone. Rename the service, or delete that object"
             );
-            Some(Refusal { kind: RefusalKind::NameConflict, message, wanted: wanted.digest })
+            refusal(RefusalKind::NameConflict, message)
+        } else if let Some(message) = ours.and_then(|live| super::shared::too_small(id, wanted, live)) {
+            refusal(RefusalKind::VolumeResizeRefused, message)
         } else {
             self.seen.refused.get(id).filter(|refusal| refusal.wanted == wanted.digest).cloned()
         };
@@ -86,20 +94,17 @@ impl Planner<'_> {
 
     fn service(&mut self, service: &Service) {
         let parts = self.parts.service(&service.name);
-        let Some((id, wanted)) = parts.workload else { return };
+        let Some((id, wanted)) = parts.workload else { return self.nothing_to_run(service) };
         let refused = self.note_refusal(id, wanted);
         let live = self.ours(id, wanted).cloned();
-        let progress = health::progress(live.as_deref(), &service.revision);
-        let autoscaler = ChildId { kind: Kind::Autoscaler, name: id.name.clone() };
-        let has_autoscaler =
-            self.seen.children.get(&autoscaler).is_some_and(|child| child.label(labels::SERVICE) == service.name);
-        let replicas = replicas::decide(&service.scale, live.as_deref(), has_autoscaler);
+        let progress = health::progress(id.kind, live.as_deref(), &service.revision);
+        let replicas = self.replicas(service, id, live.as_deref(), &parts);
         let needed = self.needed_by(service, &parts.beside);
 
         // What is there already serves, though a change to it is refused; what is not there holds the service.
         let missing = |id: &&ChildId| self.wanted.get(*id).is_some_and(|w| self.ours(id, w).is_none());
         let refusal = needed.iter().filter(missing).chain([id]).find_map(|id| self.out.refusals.get(id));
-        let step = if let Some(refusal) = refusal {
+        let mut step = if let Some(refusal) = refusal {
             Step::Failed(Cause {
                 path: Vec::new(),
                 reason: refusal.kind.reason().into(),
@@ -108,39 +113,88 @@ impl Planner<'_> {
         } else {
             self.step(id, wanted, service, live.as_deref(), &replicas)
         };
+        if step == Step::Apply {
+            let first = predecessors::of(self.stack, service, id, wanted, live.as_deref(), self.seen, &parts);
+            if first.wait {
+                step = Step::Hold(Vec::new());
+            }
+            self.out.deletes.extend(first.deletes);
+        }
         match (&step, &live) {
             (Step::Apply, _) => self.write_workload(id, live.as_deref(), &replicas, needed),
             // The template is not at hand: it is held, or rendered otherwise than the one that is there.
             (Step::Hold(_) | Step::Failed(_) | Step::Done, Some(live))
-                if replicas.change && !replicas.from_zero && !refused && !live.is_going() =>
+                if id.kind.has_replicas() && replicas.change && !replicas.from_zero && !refused && !live.is_going() =>
             {
                 if let Some(count) = replicas.state {
-                    self.out.writes.push(Write {
-                        id: id.clone(),
-                        body: Body::Scale { count },
-                        after: Vec::new(),
-                        instead_of: None,
-                    });
+                    self.write(id, Body::Scale { count }, Vec::new());
                 }
             }
             _ => {}
         }
+        self.grow_claims_of_pods(service);
 
-        let pods = || parts.pods.iter().copied();
-        let facts = live.as_ref().map(|child| &child.facts);
-        let standing = Standing {
-            progress,
-            started: health::has_started(pods(), &service.revision),
-            available: (facts.map_or(0, |f| f.available_replicas), facts.and_then(|f| f.spec_replicas).unwrap_or(1)),
-            trouble: pods()
-                .find_map(|pod| pod.facts.pod.trouble.clone())
-                .map(|(reason, message)| one_line(&reason, &message)),
-            settled_behind: gate::settled_behind(service, &self.standings),
-            step: step.clone(),
-        };
+        let standing = self.standing(service, &step, progress, live.as_deref(), &parts);
         self.out.steps.insert(service.name.clone(), step);
         self.out.progress.insert(service.name.clone(), progress);
         self.standings.insert(service.name.clone(), standing);
+    }
+
+    /// A service that has no object while the stack is stopped: no pods are what it wants.
+    fn nothing_to_run(&mut self, service: &Service) {
+        let standing = Standing {
+            step: Step::Done,
+            progress: Progress::Complete,
+            started: true,
+            available: (0, 0),
+            trouble: None,
+            settled_behind: true,
+        };
+        self.out.steps.insert(service.name.clone(), Step::Done);
+        self.out.progress.insert(service.name.clone(), Progress::Complete);
+        self.standings.insert(service.name.clone(), standing);
+    }
+
+    fn standing(
+        &self,
+        service: &Service,
+        step: &Step,
+        progress: Progress,
+        live: Option<&Child>,
+        parts: &OfService<'_>,
+    ) -> Standing {
+        let pods = || parts.pods.iter().copied();
+        let facts = live.map(|child| &child.facts);
+        let ended = progress == Progress::Failed || facts.is_some_and(|f| f.succeeded > 0);
+        let failed = || {
+            let condition = facts?.condition("Failed").filter(|c| c.status == "True")?;
+            Some((condition.reason.clone(), condition.message.clone()))
+        };
+        let trouble =
+            failed().or_else(|| health::trouble(pods(), &service.revision)).or_else(|| health::refused_pods(live?));
+        Standing {
+            progress,
+            started: ended || health::has_started(pods(), &service.revision),
+            available: (facts.map_or(0, |f| f.available_replicas), facts.and_then(|f| f.spec_replicas).unwrap_or(1)),
+            trouble: trouble.map(|(reason, message)| one_line(&reason, &message)),
+            settled_behind: gate::settled_behind(service, &self.standings),
+            step: step.clone(),
+        }
+    }
+
+    fn replicas(&self, service: &Service, id: &ChildId, live: Option<&Child>, parts: &OfService<'_>) -> Replicas {
+        if !id.kind.has_replicas() {
+            let resumed = live.is_some_and(|job| job.facts.suspended && !self.stack.stopped);
+            return Replicas { from_zero: live.is_none() || resumed, ..Replicas::default() };
+        }
+        let autoscaler = ChildId { kind: Kind::Autoscaler, name: id.name.clone() };
+        let has_autoscaler =
+            self.seen.children.get(&autoscaler).is_some_and(|child| child.label(labels::SERVICE) == service.name);
+        if self.stack.stopped {
+            return replicas::none(live);
+        }
+        let running = parts.pods.iter().filter(|pod| !pod.is_going() && !pod.facts.pod.ended).count();
+        replicas::decide(&service.scale, live, has_autoscaler, i32::try_from(running).unwrap_or(i32::MAX))
     }
 
     fn step(
@@ -165,9 +219,15 @@ impl Planner<'_> {
                 Difference::None | Difference::RenderingOnly => Step::Done,
             };
         }
-        let running = live.is_some_and(|child| child.facts.available_replicas > 0);
+        if self.stack.stopped {
+            // Nothing starts: a Job is not made, and what has a count is made without pods.
+            return if id.kind == Kind::Job { Step::Done } else { Step::Apply };
+        }
+        let pods = self.parts.service(&service.name).pods;
+        let running = live.is_some_and(|child| child.facts.available_replicas > 0)
+            || pods.iter().any(|pod| pod.facts.pod.ready && !pod.is_going());
         match gate::ask(service, running, &self.standings, self.seen.ungated.contains(&service.name)) {
-            Verdict::Open => Step::Apply,
+            Verdict::Open => self.filled(service),
             Verdict::Shut(waits) => Step::Hold(waits),
             Verdict::Hopeless(cause) => Step::Failed(cause),
         }
@@ -181,123 +241,57 @@ impl Planner<'_> {
             Some(live) => Guard::Uid(uid(live)),
             None => Guard::Absent,
         };
-        let body = Body::Object { guard, replicas: replicas.state, keep: replicas.keep.clone() };
+        self.write(id, Body::Object { guard, replicas: replicas.state, keep: replicas.keep.clone() }, after);
+    }
+
+    pub(super) fn write(&mut self, id: &ChildId, body: Body, after: Vec<ChildId>) {
         self.out.writes.push(Write { id: id.clone(), body, after, instead_of: None });
     }
 
-    /// What only adds goes first. What changes something that is there goes with its service, after its gate: the running pods of a held
-    /// service keep their addresses and walls.
-    fn beside_pods(&mut self, id: &ChildId, wanted: &Wanted) {
-        if self.out.refusals.contains_key(id) {
-            return;
-        }
-        let live = self.ours(id, wanted).cloned();
-        let mut instead_of = None;
-        let (guard, after) = match live {
-            None => (Guard::Absent, self.after(id, wanted)),
-            Some(live) if live.is_going() => return,
-            Some(live) => {
-                let held =
-                    match &wanted.part {
-                        Part::Service(name) => self.is_held(name),
-                        Part::Network(network) => self.stack.services.values().any(|s| {
-                            s.networks.contains(network) && self.is_held(&s.name) && self.has_workload(&s.name)
-                        }),
-                        Part::Stack | Part::Volume(_) | Part::Config(_) => false,
-                    };
-                if held || difference(id, wanted, &live, None, self.seen) == Difference::None {
-                    return;
-                }
-                if cannot_become(id.kind, &live, wanted) {
-                    instead_of = Some(live);
-                    (Guard::Absent, Vec::new())
-                } else {
-                    (Guard::Uid(uid(&live)), Vec::new())
-                }
-            }
-        };
-        if let Part::Service(name) = &wanted.part
-            && id.kind == Kind::Autoscaler
-            && guard == Guard::Absent
-            && !self.has_workload(name)
-        {
-            return;
-        }
-        self.out.writes.push(Write {
-            id: id.clone(),
-            body: Body::Object { guard, replicas: None, keep: None },
-            after,
-            instead_of,
-        });
-    }
-
-    /// An autoscaler follows its workload: made first, it would find nothing to scale.
-    fn after(&self, id: &ChildId, wanted: &Wanted) -> Vec<ChildId> {
-        match &wanted.part {
-            Part::Service(name) if id.kind == Kind::Autoscaler => {
-                self.parts.service(name).workload.map(|(id, _)| id.clone()).into_iter().collect()
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    fn has_workload(&self, service: &str) -> bool {
-        let Some((id, _)) = self.parts.service(service).workload else { return false };
-        self.out.writes.iter().any(|w| w.id == *id) || self.seen.children.contains_key(id)
+    pub(super) fn has_workload(&self, service: &str) -> bool {
+        let Some((id, wanted)) = self.parts.service(service).workload else { return false };
+        self.out.writes.iter().any(|w| w.id == *id) || self.ours(id, wanted).is_some()
     }
 
     /// Whether the workload of a service keeps an older template for now.
-    fn is_held(&self, service: &str) -> bool {
+    pub(super) fn is_held(&self, service: &str) -> bool {
         matches!(self.out.steps.get(service), Some(Step::Hold(_) | Step::Failed(_)))
     }
 
-    /// Children without which the pods of a service must not start: its walls, its claims, its configs, and the names it answers to.
-    fn needed_by(&self, service: &Service, beside: &[&ChildId]) -> Vec<ChildId> {
-        let shared = self.shared.iter().filter(|(id, part)| match part {
-            Part::Stack => true,
-            Part::Network(name) => service.networks.contains(name),
-            Part::Volume(name) | Part::Config(name) => mounts(service, name, id.kind),
-            Part::Service(_) => false,
-        });
-        shared.map(|(id, _)| (*id).clone()).chain(beside.iter().map(|id| (*id).clone())).collect()
-    }
-
     fn finish(mut self) -> Plan {
-        let at_rest = |s: &Standing| matches!(s.step, Step::Done) && s.progress >= Progress::Overdue;
-        let quiet = self.standings.values().all(at_rest);
-        let steps = self.out.steps.clone();
-        self.out.deletes = prune::prune(self.stack, self.wanted, self.seen, |name| steps.get(name).cloned(), quiet);
+        let quiet = self.standings.iter().all(|(name, standing)| self.is_at_rest(name, standing));
+        let deletes = prune::prune(self.stack, self.wanted, self.seen, &self.out, quiet);
+        for delete in deletes {
+            if !self.out.deletes.iter().any(|there| there.id == delete.id) {
+                self.out.deletes.push(delete);
+            }
+        }
         self.out.writes.sort_by(|a, b| a.id.cmp(&b.id));
         self.out
     }
-}
 
-fn mounts(service: &Service, name: &str, kind: Kind) -> bool {
-    service.mounts.iter().any(|mount| match &mount.source {
-        Source::Volume { name: volume, .. } => kind == Kind::Claim && volume == name,
-        Source::Config { name: config, .. } => kind == Kind::ConfigMap && config == name,
-        Source::ConfigMap { .. } | Source::Secret { .. } | Source::Tmpfs { .. } => false,
-    })
-}
-
-/// What the server would refuse, or take without acting on it: a Service to or from headless (T10); a claim that is not bound yet, which
-/// holds no data and cannot grow (T9, T30).
-fn cannot_become(kind: Kind, live: &Child, wanted: &Wanted) -> bool {
-    match kind {
-        Kind::Service => live.facts.headless != (wanted.object["spec"]["clusterIP"] == "None"),
-        Kind::Claim => {
-            live.facts.phase == "Pending"
-                && wanted.object["spec"]["resources"]["requests"]["storage"] != live.facts.storage.as_str()
+    /// Whether no pod of the service still needs what the stack no longer wants. A rollout past its deadline is not at rest while pods of the revision
+    /// before it serve; a service that cannot come into being is, or it would keep what stands in its way.
+    fn is_at_rest(&self, name: &str, standing: &Standing) -> bool {
+        let parts = self.parts.service(name);
+        let revision = self.stack.services.get(name).map(|service| service.revision.as_str());
+        let older =
+            || parts.pods.iter().any(|pod| !pod.facts.pod.ended && pod.annotation(labels::REVISION) != revision);
+        let absent = || parts.workload.is_none_or(|(id, wanted)| self.ours(id, wanted).is_none());
+        match (&standing.step, standing.progress) {
+            (Step::Done, Progress::Overdue) => !older(),
+            (Step::Done, progress) => progress > Progress::Overdue,
+            (Step::Failed(_), _) => absent(),
+            _ => false,
         }
-        Kind::NetworkPolicy | Kind::ConfigMap | Kind::Deployment | Kind::Autoscaler | Kind::Pod => false,
     }
 }
 
-fn uid(child: &Child) -> String {
+pub(super) fn uid(child: &Child) -> String {
     child.meta.uid.clone().unwrap_or_default()
 }
 
-fn one_line(reason: &str, message: &str) -> String {
+pub(super) fn one_line(reason: &str, message: &str) -> String {
     let message = message.lines().next().unwrap_or_default();
     if message.is_empty() { reason.to_owned() } else { format!("{reason}: {message}") }
 }

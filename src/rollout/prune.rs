@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::plan::{Delete, Step};
+use super::health::Progress;
+use super::jobs::has_ended;
+use super::plan::{Delete, Plan, Step};
 use super::planner::Seen;
+use crate::api::Isolation;
 use crate::child::{Child, ChildId, Kind, labels};
 use crate::render::Children;
 use crate::stack::{Scale, Stack};
@@ -11,52 +14,69 @@ use crate::stack::{Scale, Stack};
 /// Children of ours that the stack does not want, and whose time has come:
 /// - what opens a published port, as soon as its own service is past its gate: the user has closed that port;
 /// - an autoscaler, before a count is stated, unless its service is held and its last count could not be noted down;
+/// - an earlier workload of a service that has another one now, when that is complete; the result of an earlier Job, when the new one has succeeded;
 /// - a config that no template mounts, and everything else, once no remaining service is held or rolling: until then pods of the old
 ///   revision may still need it.
 ///
 /// Claims never go: retained ones are a person's to delete, others go with the stack.
-pub(super) fn prune(
-    stack: &Stack,
-    wanted: &Children,
-    seen: &Seen<'_>,
-    step: impl Fn(&str) -> Option<Step>,
-    quiet: bool,
-) -> Vec<Delete> {
-    let mounted: BTreeSet<&String> = seen.children.values().flat_map(|child| &child.facts.config_maps).collect();
+pub(super) fn prune(stack: &Stack, wanted: &Children, seen: &Seen<'_>, plan: &Plan, quiet: bool) -> Vec<Delete> {
+    let read: BTreeSet<&String> = seen.children.values().flat_map(|child| &child.facts.config_maps).collect();
     seen.children
         .iter()
         .filter(|(id, child)| {
-            !wanted.contains_key(id) && id.kind.is_written() && !child.is_going() && is_ours(stack, id, child)
+            !wanted.contains_key(id)
+                && id.kind.is_written()
+                && !child.is_going()
+                && is_ours(stack, id, child)
+                && was_applied(stack, child)
         })
         .filter(|(id, child)| {
             let service = child.label(labels::SERVICE);
-            let past_gate = step(service).map(|step| !matches!(step, Step::Hold(_) | Step::Failed(_)));
+            let past_gate = plan.steps.get(service).map(|step| !matches!(step, Step::Hold(_) | Step::Failed(_)));
             match id.kind {
                 Kind::Claim | Kind::Pod => false,
                 Kind::Autoscaler => match (past_gate, stack.services.get(service).map(|s| &s.scale)) {
                     (Some(past_gate), Some(scale)) => past_gate || *scale != Scale::Fixed(None),
                     _ => quiet,
                 },
-                Kind::ConfigMap => quiet && !mounted.contains(&id.name),
-                Kind::Service | Kind::NetworkPolicy => match past_gate {
-                    // The service is there and its in-stack Service is always wanted: this one opens ports.
-                    Some(past_gate) => past_gate,
-                    None => quiet,
-                },
-                Kind::Deployment => quiet,
+                Kind::ConfigMap => quiet && !read.contains(&id.name),
+                // Without walls, what opens them goes with what denies.
+                Kind::NetworkPolicy if stack.isolation == Isolation::None => quiet,
+                // The service is there and its in-stack Service is always wanted: this one opens ports.
+                Kind::Service | Kind::NetworkPolicy | Kind::Budget => past_gate.unwrap_or(quiet),
+                Kind::Job if !child.label(labels::POPULATE).is_empty() => {
+                    let volume = child.label(labels::POPULATE);
+                    let filled = !plan.unfilled.contains_key(volume);
+                    if stack.volumes.contains_key(volume) { filled && has_ended(child) } else { quiet }
+                }
+                Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::Job => {
+                    let done = plan.steps.get(service) == Some(&Step::Done);
+                    let complete = plan.progress.get(service) == Some(&Progress::Complete);
+                    if stack.services.contains_key(service) { done && complete } else { quiet }
+                }
             }
         })
-        .map(|(id, child)| Delete { id: id.clone(), child: (*child).clone() })
+        .map(|(id, child)| Delete { id: id.clone(), child: (*child).clone(), orphan: false })
         .collect()
 }
 
-fn is_ours(stack: &Stack, id: &ChildId, child: &Child) -> bool {
-    let key = match id.kind {
-        Kind::Claim => labels::VOLUME,
-        Kind::ConfigMap => labels::CONFIG,
-        Kind::NetworkPolicy => labels::POLICY,
-        Kind::Service | Kind::Deployment | Kind::Autoscaler | Kind::Pod => labels::SERVICE,
+/// Whether a child is one of this stack's, by its owner or by the labels that tell what it is for.
+pub(super) fn is_ours(stack: &Stack, id: &ChildId, child: &Child) -> bool {
+    let keys: &[&str] = match id.kind {
+        Kind::Claim => &[labels::VOLUME],
+        Kind::ConfigMap => &[labels::CONFIG],
+        Kind::NetworkPolicy => &[labels::POLICY],
+        Kind::Service => &[labels::SERVICE, labels::ALIAS],
+        Kind::Job => &[labels::SERVICE, labels::POPULATE],
+        Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::Autoscaler | Kind::Budget | Kind::Pod => {
+            &[labels::SERVICE]
+        }
     };
+    let Some(key) = keys.iter().find(|key| !child.label(key).is_empty()) else { return false };
     child.is_of(&stack.name, &stack.uid, &[(labels::STACK, &stack.name), (key, child.label(key))])
-        && !child.label(key).is_empty()
+}
+
+/// Labels may have been copied to an object of somebody else's: one that is not owned by this stack goes only if we wrote it once.
+fn was_applied(stack: &Stack, child: &Child) -> bool {
+    child.owner().is_some_and(|owner| owner.uid == stack.uid) || child.digest.is_some()
 }

@@ -29,17 +29,27 @@ pub fn first_count(scale: &Scale) -> i32 {
     }
 }
 
+/// No pods at all: the stack is stopped. What an autoscaler follows is left in place, inert (T8).
+pub(super) fn none(live: Option<&Child>) -> Replicas {
+    let change = live.is_some_and(|live| live.facts.spec_replicas != Some(0));
+    Replicas { state: Some(0), change, ..Replicas::default() }
+}
+
 /// Decides for a workload that is live (or absent), with an autoscaler of ours that is live (or not).
 ///
-/// - Created: the count, or the autoscaler's minimum, so that nothing starts at one and jumps.
+/// - Created: the count, or the autoscaler's minimum, so that nothing starts at one and jumps; or as many as there are `running` pods of its own that an
+///   earlier object left behind.
 /// - Under an autoscaler: as long as our own apply owns the field it must go on stating it, at its live value, or the count would fall
 ///   to one; once the autoscaler has moved it, never again. A count of 0 would switch the autoscaler off for good, and is put right.
 /// - While the autoscaler is on its way out: as before; and where the stack names no count, and managedFields will not tell later that this one was
 ///   the autoscaler's, it is noted down.
 /// - Without one: the stack's count, else the one noted down, else one; what the autoscaler still owns is left as it is.
-pub(super) fn decide(scale: &Scale, live: Option<&Child>, autoscaler_is_live: bool) -> Replicas {
+pub(super) fn decide(scale: &Scale, live: Option<&Child>, autoscaler_is_live: bool, running: i32) -> Replicas {
     let first = first_count(scale);
-    let Some(live) = live else { return Replicas { state: Some(first), from_zero: first > 0, ..Replicas::default() } };
+    let Some(live) = live else {
+        let left = if let Scale::Auto(auto) = scale { running.min(auto.max) } else { 0 };
+        return Replicas { state: Some(first.max(left)), from_zero: first > 0, ..Replicas::default() };
+    };
     let now = live.facts.spec_replicas.unwrap_or(1);
     let owner = live.facts.replicas_owner;
     let noted = live.annotation(labels::KEPT_REPLICAS);
@@ -61,7 +71,8 @@ pub(super) fn decide(scale: &Scale, live: Option<&Child>, autoscaler_is_live: bo
             let keep = (count.is_none() && owner != ReplicasOwner::Autoscaler).then(|| now.to_string());
             Replicas { keep_differs: keep.is_some() && keep.as_deref() != noted, keep, ..as_it_is() }
         }
-        Scale::Fixed(Some(count)) => Replicas { keep_differs: noted.is_some(), ..stated(*count) },
+        // A count noted down earlier goes with the next apply.
+        Scale::Fixed(Some(count)) => stated(*count),
         Scale::Fixed(None) => {
             let keep = noted.map(str::to_owned);
             if owner == ReplicasOwner::Autoscaler {

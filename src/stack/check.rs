@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::model::{
-    Autoscale, Config, EnvVar, Need, Network, Problem, Problems, Resources, Scale, Service, Source, Stack, Value,
-    Volume,
+    Config, Health, Mount, Need, Network, Placement, PreStart, Problem, Problems, Service, Source, Stack,
 };
-use super::{definition, graph, health, mounts, pod_security, ports};
-use crate::api::{self, AccessMode, AppStack, Condition, PodSecurity, Quantity};
+use super::{definition, env, graph, health, mounts, networks, patch, pod_security, ports, scale, volumes};
+use crate::api::{self, AccessMode, AppStack, AppStackSpec, Condition, Mode, OpenTo, PodSecurity, Quantity};
 use crate::child::digest::Digest;
 
 /// Where unset, a rollout without progress for this long has failed (design, section 3), unless its health check needs longer.
@@ -17,81 +18,53 @@ const DEADLINE: Duration = Duration::from_secs(600);
 /// The model of a stack, or every problem of it. `most` is the highest Pod Security level that the operator grants.
 ///
 /// Admission has refused what the CRD's schema and rules can see; this repeats only what resolving a reference needs anyway, so that a
-/// stack that got past an older CRD is refused here and not half applied.
+/// stack that got past an older CRD is refused here and not half applied. Services that are off by profile are checked too, and then left out.
 pub fn check(written: &AppStack, most: PodSecurity) -> Result<Stack, Problems> {
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
     let spec = &written.spec;
 
-    let edges: BTreeMap<&str, Vec<&str>> = spec
-        .services
-        .iter()
-        .map(|(name, service)| {
-            (
-                name.as_str(),
-                service.depends_on.keys().map(String::as_str).filter(|d| spec.services.contains_key(*d)).collect(),
-            )
-        })
-        .collect();
+    let edges = edges(spec);
     let cycles = graph::cycles(&edges);
-    for cycle in &cycles {
-        let field = match cycle.as_slice() {
-            [first, second, ..] => format!("spec.services[{first}].dependsOn[{second}]"),
-            _ => "spec.services".into(),
-        };
-        let says = if cycle.len() == 2 {
-            "a service cannot wait for itself"
-        } else {
-            "services wait for each other in a circle; drop one of the edges"
-        };
-        problems.push(Problem::new(field, format!("{says}: {}", cycle.join(" -> "))));
-    }
+    problems.extend(cycles.iter().map(|cycle| circle(cycle)));
 
-    let services: BTreeMap<String, Service> = spec
-        .services
-        .iter()
-        .map(|(name, service)| {
-            let mut here =
-                Place { field: format!("spec.services[{name}]"), problems: &mut problems, warnings: &mut warnings };
-            (name.clone(), self::service(name, service, spec, most, &mut here))
+    let mut services = BTreeMap::new();
+    for (name, service) in &spec.services {
+        let mut here =
+            Place { field: format!("spec.services[{name}]"), problems: &mut problems, warnings: &mut warnings };
+        let model = self::service(name, service, spec, most, &mut here);
+        if is_on(service, spec) {
+            services.insert(name.clone(), model);
+        }
+    }
+    let volumes = used(&services, Source::volume)
+        .filter_map(|name| {
+            let field = format!("spec.volumes[{name}]");
+            let mut here = Place { field, problems: &mut problems, warnings: &mut warnings };
+            Some((name.clone(), volumes::volume(name, spec.volumes.get(name)?, spec, most, &mut here)))
         })
         .collect();
 
     problems.sort();
+    problems.dedup();
     let order = match graph::order(&edges) {
         Some(order) if problems.is_empty() => order,
         _ => return Err(Problems { all: problems, cycle: cycles.into_iter().next() }),
     };
+    let order: Vec<String> = order.into_iter().filter(|name| services.contains_key(name)).collect();
+    restart_with_dependencies(&order, spec, &mut services);
     warnings.sort();
-    let joined: BTreeSet<&String> = services.values().flat_map(|s| &s.networks).collect();
-    let networks = joined
-        .into_iter()
-        .map(|name| {
-            (name.clone(), Network { internal: spec.networks.get(name).and_then(|n| n.internal).unwrap_or_default() })
-        })
-        .collect();
-    let volumes = used(&services, |source| match source {
-        Source::Volume { name, .. } => Some(name),
-        _ => None,
-    })
-    .filter_map(|name| Some((name.clone(), volume(spec.volumes.get(name)?))))
-    .collect();
-    let configs = used(&services, |source| match source {
-        Source::Config { name, .. } => Some(name),
-        _ => None,
-    })
-    .filter_map(|name| Some((name.clone(), config(name, spec.configs.get(name)?))))
-    .collect();
     Ok(Stack {
         name: written.metadata.name.clone().unwrap_or_default(),
         namespace: written.metadata.namespace.clone().unwrap_or_else(|| "default".into()),
         uid: written.metadata.uid.clone().unwrap_or_default(),
         isolation: spec.isolation.unwrap_or_default(),
-        services,
-        order,
-        networks,
+        stopped: spec.stopped.unwrap_or_default(),
+        networks: joined(&services, spec),
+        configs: configs(&services, spec),
         volumes,
-        configs,
+        order,
+        services,
         warnings,
     })
 }
@@ -122,54 +95,66 @@ impl Place<'_> {
     }
 }
 
+fn edges(spec: &AppStackSpec) -> BTreeMap<&str, Vec<&str>> {
+    let there = |name: &&str| spec.services.contains_key(*name);
+    spec.services
+        .iter()
+        .map(|(name, service)| (name.as_str(), service.depends_on.keys().map(String::as_str).filter(there).collect()))
+        .collect()
+}
+
+fn circle(cycle: &[String]) -> Problem {
+    let field = match cycle {
+        [first, second, ..] => format!("spec.services[{first}].dependsOn[{second}]"),
+        _ => "spec.services".into(),
+    };
+    let says = if cycle.len() == 2 {
+        "a service cannot wait for itself"
+    } else {
+        "services wait for each other in a circle; drop one of the edges"
+    };
+    Problem::new(field, format!("{says}: {}", cycle.join(" -> ")))
+}
+
+/// Whether a service runs, as profiles go.
+fn is_on(service: &api::Service, spec: &AppStackSpec) -> bool {
+    service.profiles.is_empty() || !service.profiles.is_disjoint(&spec.profiles)
+}
+
 fn service(
     name: &str,
     written: &api::Service,
-    spec: &api::AppStackSpec,
+    spec: &AppStackSpec,
     most: PodSecurity,
     here: &mut Place<'_>,
 ) -> Service {
-    let mounts = mounts::mounts(written, spec, here);
-    let ports = ports::ports(&written.ports);
-    let networks = networks(written, spec, here);
-    let health = written.healthcheck.as_ref().map(|check| health::health(check, written, &ports, here));
     let level = written.pod_security.or(spec.pod_security).unwrap_or_default();
     pod_security::check(written.security_context.as_ref(), level, most, here);
-
-    let walled = networks.iter().all(|n| spec.networks.get(n).and_then(|n| n.internal).unwrap_or_default());
+    let patch = written.pod_template_patch.clone();
+    if let Some(patch) = &patch {
+        patch::check(patch, name, level, here);
+    }
+    let mounts = mounts::mounts(written, spec, level, here);
+    let mut ports = ports::ports(&written.ports);
+    let networks = networks::joined(written, spec, level, here);
+    let health = written.healthcheck.as_ref().map(|check| health::health(check, written, &ports, here));
+    let workload = scale::workload(written, spec, here);
+    let scale = scale::scale(written, here);
+    let (headless, publish_not_ready) = networks::endpoints(name, written, &workload, &scale, health.as_ref());
     let mut published = ports::published(&written.ports, &ports);
-    if walled && !published.is_empty() {
+    let opened = !published.is_empty() || ports.iter().any(|port| port.open_to != OpenTo::Networks);
+    if opened && !has_way_in(written, &networks, spec) {
         here.warn(".ports", "published ports of a service whose networks are all internal are not reachable, as in Compose; join it to a network that is not internal");
         published.clear();
-    }
-    let exclusive = mounts.iter().filter_map(|mount| match &mount.source {
-        Source::Volume { name, .. } => Some((mount, name, spec.volumes.get(name)?.access_mode.unwrap_or_default())),
-        _ => None,
-    });
-    let writes_exclusive_claim = exclusive.clone().any(|(mount, _, mode)| {
-        !mount.read_only && matches!(mode, AccessMode::ReadWriteOnce | AccessMode::ReadWriteOncePod)
-    });
-    let copies = written.autoscale.as_ref().map(|a| a.max).or(written.replicas).unwrap_or(1);
-    for (mount, volume, mode) in exclusive.filter(|(mount, ..)| copies > 1 && !mount.read_only) {
-        match mode {
-            AccessMode::ReadWriteOncePod => here.problem(
-                &format!(".mounts[{}]", mount.path),
-                format!("volume '{volume}' is ReadWriteOncePod, for a single writer: replicas and autoscale.max must be at most 1, or the mount readOnly"),
-            ),
-            AccessMode::ReadWriteOnce => here.warn(
-                &format!(".mounts[{}]", mount.path),
-                format!("volume '{volume}' is ReadWriteOnce: all {copies} pods share one node and the same files"),
-            ),
-            _ => {}
+        for port in &mut ports {
+            port.open_to = OpenTo::Networks;
         }
     }
-    let check_time = health.as_ref().map_or(Duration::ZERO, |h| {
-        let tries = u32::try_from(h.retries).unwrap_or(1);
-        2 * (h.start_period + (h.interval + h.timeout) * tries)
-    });
+    let writes_exclusive_claim = claims(written, &mounts, spec, here);
     Service {
         name: name.to_owned(),
         revision: definition::revision(written, spec),
+        workload,
         image: written.image.clone(),
         pull_policy: written.image_pull_policy,
         pull_secrets: written.image_pull_secrets.clone(),
@@ -178,61 +163,123 @@ fn service(
         working_dir: written.working_dir.clone(),
         stdin: written.stdin.unwrap_or_default(),
         tty: written.tty.unwrap_or_default(),
-        env: env(written, spec, here),
-        ports,
+        init: written.init.unwrap_or_default(),
+        env: env::service(written, spec, here),
+        env_from: env::whole(written, spec, here),
+        headless,
+        publish_not_ready,
         published,
         publish: written.publish.clone().or_else(|| spec.publish.clone()).unwrap_or_default(),
+        network_mode: written.network_mode.unwrap_or_default(),
         networks,
-        health,
+        aliases: networks::aliases(name, written, spec, here),
         needs: needs(name, written, spec, here),
-        mounts,
-        scale: scale(written, here),
-        resources: resources(written, here),
+        scale,
+        resources: scale::resources(written, here),
+        pre_start: pre_start(written, spec, here),
+        post_start: written.post_start.as_ref().map(|hook| hook.exec.clone()),
+        pre_stop: written.pre_stop.as_ref().map(|hook| hook.exec.clone()),
+        placement: Placement {
+            node_selector: written.node_selector.clone(),
+            tolerations: written.tolerations.clone(),
+            spread: written.spread.clone().unwrap_or_default(),
+            priority_class: written.priority_class_name.clone(),
+            runtime_class: written.runtime_class_name.clone(),
+        },
+        service_account: written.service_account_name.clone(),
+        pod_labels: written.pod_labels.clone(),
+        pod_annotations: written.pod_annotations.clone(),
+        host_aliases: host_aliases(written, here),
+        dns_config: written.dns_config.clone(),
+        patch,
         stop_grace: here.duration(".stopGracePeriod", written.stop_grace_period.as_ref(), 30),
         pod_security: level,
         security: written.security_context.clone().unwrap_or_default(),
-        deadline: DEADLINE.max(check_time),
+        deadline: DEADLINE.max(check_time(health.as_ref())),
         writes_exclusive_claim,
+        ports,
+        health,
+        mounts,
     }
 }
 
-fn env(written: &api::Service, spec: &api::AppStackSpec, here: &mut Place<'_>) -> Vec<EnvVar> {
-    let mut env: BTreeMap<&String, Value> =
-        written.env.iter().map(|(name, value)| (name, Value::Literal(value.clone()))).collect();
-    for (name, from) in &written.secret_env {
-        let path = format!(".secretEnv[{name}]");
-        let Some(secret) = spec.secrets.get(&from.secret) else {
-            here.problem(
-                &format!("{path}.secret"),
-                unknown("secret", &from.secret, "spec.secrets", spec.secrets.keys()),
-            );
+/// Whether some network of a service lets the outside in.
+fn has_way_in(written: &api::Service, networks: &BTreeSet<String>, spec: &AppStackSpec) -> bool {
+    let internal = |n: &String| spec.networks.get(n).and_then(|n| n.internal).unwrap_or_default();
+    networks.iter().any(|n| !internal(n)) || written.network_mode == Some(api::NetworkMode::Host)
+}
+
+/// Twice the time that a health check may take to say no for good.
+fn check_time(health: Option<&Health>) -> Duration {
+    health.map_or(Duration::ZERO, |h| {
+        let tries = u32::try_from(h.retries).unwrap_or(1);
+        2 * (h.start_period + (h.interval + h.timeout) * tries)
+    })
+}
+
+/// Looks at claims that one node, or one pod, mounts at a time. True if the service writes to one.
+fn claims(written: &api::Service, mounts: &[Mount], spec: &AppStackSpec, here: &mut Place<'_>) -> bool {
+    let copies = written.autoscale.as_ref().map(|a| a.max).or(written.replicas).unwrap_or(1);
+    let mut writes = false;
+    for mount in mounts {
+        let Some((name, volume)) = mount.source.volume().and_then(|name| Some((name, spec.volumes.get(name)?))) else {
             continue;
         };
-        let Some(key) = from.key.clone().or_else(|| secret.key.clone()) else {
-            here.problem(&path, format!("a key must be named here or in spec.secrets[{}].key", from.secret));
+        if volume.per_replica == Some(true) {
             continue;
-        };
-        let value =
-            Value::Secret { secret_name: secret.secret_name.clone(), key, optional: from.optional.unwrap_or_default() };
-        if env.insert(name, value).is_some() {
-            here.problem(&path, "a variable may be in one of env and secretEnv only");
+        }
+        let field = format!(".mounts[{}]", mount.path);
+        let mode = volume.access_mode.unwrap_or_default();
+        writes |= !mount.read_only && matches!(mode, AccessMode::ReadWriteOnce | AccessMode::ReadWriteOncePod);
+        match mode {
+            AccessMode::ReadWriteOncePod if copies > 1 && !mount.read_only => here.problem(
+                &field,
+                format!("volume '{name}' is ReadWriteOncePod, for a single writer: replicas and autoscale.max must be at most 1, or the mount readOnly"),
+            ),
+            AccessMode::ReadWriteOnce | AccessMode::ReadWriteOncePod if written.mode == Some(Mode::Global) => here.problem(
+                &field,
+                format!("volume '{name}' is {}: one node mounts it at a time, and mode Global runs on every node; use accessMode ReadWriteMany, hostPath or ephemeral", mode.as_str()),
+            ),
+            AccessMode::ReadWriteOnce if written.spread.as_ref().is_some_and(|s| s.host.is_some()) => here.problem(
+                &field,
+                format!("volume '{name}' is ReadWriteOnce: all pods that mount it share a node, so they cannot be spread over hosts; use accessMode ReadWriteMany or drop spread.host"),
+            ),
+            AccessMode::ReadWriteOnce if copies > 1 && !mount.read_only => here.warn(
+                &field,
+                format!("volume '{name}' is ReadWriteOnce: all {copies} pods share one node and the same files"),
+            ),
+            _ => {}
         }
     }
-    env.into_iter().map(|(name, value)| EnvVar { name: name.clone(), value }).collect()
+    writes
 }
 
-fn networks(written: &api::Service, spec: &api::AppStackSpec, here: &mut Place<'_>) -> BTreeSet<String> {
-    for name in written.networks.keys().filter(|name| *name != "default" && !spec.networks.contains_key(*name)) {
-        here.problem(&format!(".networks[{name}]"), unknown("network", name, "spec.networks", spec.networks.keys()));
-    }
-    if written.networks.is_empty() {
-        BTreeSet::from(["default".to_owned()])
-    } else {
-        written.networks.keys().cloned().collect()
-    }
+fn pre_start(written: &api::Service, spec: &AppStackSpec, here: &mut Place<'_>) -> Vec<PreStart> {
+    written
+        .pre_start
+        .iter()
+        .enumerate()
+        .map(|(at, step)| PreStart {
+            name: step.name.clone(),
+            image: step.image.clone().unwrap_or_else(|| written.image.clone()),
+            command: step.command.clone().unwrap_or_default(),
+            env: env::variables(&step.env, &step.secret_env, &format!(".preStart[{at}]"), spec, here),
+        })
+        .collect()
 }
 
-fn needs(name: &str, written: &api::Service, spec: &api::AppStackSpec, here: &mut Place<'_>) -> BTreeMap<String, Need> {
+fn host_aliases(written: &api::Service, here: &mut Place<'_>) -> BTreeMap<String, Vec<String>> {
+    let mut by_address: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (host, address) in &written.host_aliases {
+        match address.parse::<std::net::IpAddr>() {
+            Ok(_) => by_address.entry(address.clone()).or_default().push(host.clone()),
+            Err(_) => here.problem(&format!(".hostAliases[{host}]"), format!("'{address}' must be an IP address")),
+        }
+    }
+    by_address
+}
+
+fn needs(name: &str, written: &api::Service, spec: &AppStackSpec, here: &mut Place<'_>) -> BTreeMap<String, Need> {
     let mut needs = BTreeMap::new();
     for (on, edge) in &written.depends_on {
         let path = format!(".dependsOn[{on}]");
@@ -243,13 +290,29 @@ fn needs(name: &str, written: &api::Service, spec: &api::AppStackSpec, here: &mu
             );
             continue;
         };
-        let condition = edge.condition.unwrap_or(Condition::Healthy);
+        let required = edge.required.unwrap_or(true);
+        if !is_on(dependency, spec) && is_on(written, spec) {
+            let profiles = dependency.profiles.iter().cloned().collect::<Vec<_>>().join(", ");
+            let off = format!("'{on}' is off: it runs only with profile {profiles} in spec.profiles");
+            if required {
+                here.problem(&path, format!("{off}; add one, or say required: false"));
+            } else {
+                here.warn(&path, format!("{off}; '{name}' starts without it"));
+            }
+            continue;
+        }
+        let is_job = dependency.mode == Some(Mode::Job);
+        let condition = edge.condition.unwrap_or(if is_job { Condition::Completed } else { Condition::Healthy });
         match condition {
-            Condition::Completed => here.problem(
+            Condition::Completed if !is_job => here.problem(
                 &format!("{path}.condition"),
                 format!(
-                    "'Completed' is for a service that ends, and '{on}' is kept running; allowed: 'Started', 'Healthy'"
+                    "'Completed' is for a service of mode Job, and '{on}' is kept running; allowed: 'Started', 'Healthy'"
                 ),
+            ),
+            Condition::Healthy if is_job => here.problem(
+                &format!("{path}.condition"),
+                format!("'Healthy' is for a service that is kept running, and '{on}' is a Job; allowed: 'Started', 'Completed'"),
             ),
             Condition::Healthy if edge.condition.is_some() && dependency.healthcheck.is_none() => {
                 here.warn(
@@ -257,50 +320,26 @@ fn needs(name: &str, written: &api::Service, spec: &api::AppStackSpec, here: &mu
                     format!("'{on}' has no healthcheck: 'Healthy' means no more than that its containers run"),
                 );
             }
-            Condition::Healthy | Condition::Started => {}
+            Condition::Completed | Condition::Healthy | Condition::Started => {}
         }
-        needs.insert(on.clone(), Need { condition, required: edge.required.unwrap_or(true) });
+        needs.insert(on.clone(), Need { condition, required });
     }
     needs
 }
 
-fn scale(written: &api::Service, here: &mut Place<'_>) -> Scale {
-    let Some(auto) = &written.autoscale else { return Scale::Fixed(written.replicas) };
-    Scale::Auto(Autoscale {
-        min: auto.min.unwrap_or(1),
-        max: auto.max,
-        cpu_percent: auto.cpu_percent,
-        memory_percent: auto.memory_percent,
-        scale_down_after: auto
-            .scale_down_after
-            .as_ref()
-            .map(|after| here.duration(".autoscale.scaleDownAfter", Some(after), 300)),
-    })
-}
-
-fn resources(written: &api::Service, here: &mut Place<'_>) -> Resources {
-    let Some(resources) = &written.resources else { return Resources::default() };
-    let mut amounts = |path: &str, amounts: Option<&api::service::Amounts>| {
-        let Some(amounts) = amounts else { return BTreeMap::new() };
-        let fields =
-            [("cpu", &amounts.cpu), ("memory", &amounts.memory), ("ephemeral-storage", &amounts.ephemeral_storage)];
-        let mut canonical = BTreeMap::new();
-        for (name, quantity) in fields {
-            let Some(quantity) = quantity else { continue };
-            match quantity.millis() {
-                Some(millis) if name == "cpu" => canonical.insert(name, mounts::cores(millis)),
-                Some(millis) => canonical.insert(name, mounts::bytes(millis / 1000)),
-                None => {
-                    here.problem(&format!(".resources.{path}.{name}"), not_a_quantity(quantity));
-                    None
-                }
-            };
+/// `restart: true`: a new revision of the dependency is a new revision of the dependant.
+fn restart_with_dependencies(order: &[String], spec: &AppStackSpec, services: &mut BTreeMap<String, Service>) {
+    for name in order {
+        let Some(written) = spec.services.get(name) else { continue };
+        let followed: Vec<(String, String)> = written
+            .depends_on
+            .iter()
+            .filter(|(_, edge)| edge.restart == Some(true))
+            .filter_map(|(on, _)| Some((on.clone(), services.get(on)?.revision.clone())))
+            .collect();
+        if let Some(service) = services.get_mut(name).filter(|_| !followed.is_empty()) {
+            service.revision = Digest::of(&json!([service.revision, followed])).hex8();
         }
-        canonical
-    };
-    Resources {
-        requests: amounts("requests", resources.requests.as_ref()),
-        limits: amounts("limits", resources.limits.as_ref()),
     }
 }
 
@@ -336,14 +375,21 @@ fn used<'a>(
     names.into_iter()
 }
 
-fn volume(written: &api::Volume) -> Volume {
-    Volume {
-        // Mounting it has checked the size.
-        size: written.size.millis().unwrap_or_default() / 1000,
-        storage_class_name: written.storage_class_name.clone(),
-        access_mode: written.access_mode.unwrap_or_default(),
-        retention: written.retention.unwrap_or_default(),
-    }
+fn joined(services: &BTreeMap<String, Service>, spec: &AppStackSpec) -> BTreeMap<String, Network> {
+    let names: BTreeSet<&String> = services.values().flat_map(|s| &s.networks).collect();
+    names
+        .into_iter()
+        .map(|name| {
+            let written = spec.networks.get(name).cloned().unwrap_or_default();
+            (name.clone(), Network { internal: written.internal.unwrap_or_default(), shared: written.shared_name })
+        })
+        .collect()
+}
+
+fn configs(services: &BTreeMap<String, Service>, spec: &AppStackSpec) -> BTreeMap<String, Config> {
+    let from_env = services.values().flat_map(|s| &s.env_from).filter_map(|from| from.source.config());
+    let names: BTreeSet<&String> = used(services, Source::config).chain(from_env).collect();
+    names.into_iter().filter_map(|name| Some((name.clone(), config(name, spec.configs.get(name)?)))).collect()
 }
 
 fn config(name: &str, written: &api::Config) -> Config {
@@ -351,6 +397,6 @@ fn config(name: &str, written: &api::Config) -> Config {
         Some(content) => BTreeMap::from([(name.to_owned(), content.clone())]),
         None => written.data.clone(),
     };
-    let hash = Digest::of(&serde_json::json!(data)).hex8();
-    Config { data, hash }
+    let content = if written.binary_data.is_empty() { json!(data) } else { json!([data, written.binary_data]) };
+    Config { hash: Digest::of(&content).hex8(), data, binary_data: written.binary_data.clone() }
 }

@@ -4,17 +4,24 @@
 
 mod check;
 pub mod definition;
+mod env;
 pub mod graph;
 mod health;
 pub mod model;
 mod mounts;
 pub mod names;
+mod networks;
+mod patch;
 mod pod_security;
 mod ports;
+mod scale;
+mod size;
+mod volumes;
 
 pub use check::check;
 pub use model::{
-    Autoscale, Config, EnvVar, Health, Mount, Need, Network, Port, PortRef, Probe, Problem, Problems, Published,
-    Resources, Scale, Service, Source, Stack, Value, Volume,
+    Autoscale, Claim, Config, EnvFrom, EnvSource, EnvVar, Health, Job, Mount, Need, Network, Placement, Populate, Port,
+    PortRef, PreStart, Probe, Problem, Problems, Published, Resources, Scale, Service, Source, Stack, Storage, Value,
+    Volume, Workload,
 };
-pub use mounts::bytes;
+pub use size::{bytes, cores};

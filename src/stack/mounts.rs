@@ -1,136 +1,157 @@
-//! Mounts with their references resolved, and sizes as Kubernetes writes them.
+//! Mounts with their references resolved.
 
 use super::check::{Place, not_a_quantity, unknown};
 use super::model::{Mount, Source};
-use crate::api::{self, AppStackSpec, Quantity};
+use crate::api::{self, AppStackSpec, PodSecurity, Propagation, Quantity};
+
+/// Where memory that processes share is mounted.
+const SHM: &str = "/dev/shm";
 
 /// Every mount of a service, in path order, so that a folder is there before what is mounted below it.
-pub(super) fn mounts(written: &api::Service, spec: &AppStackSpec, here: &mut Place<'_>) -> Vec<Mount> {
-    written
+pub(super) fn mounts(
+    written: &api::Service,
+    spec: &AppStackSpec,
+    level: PodSecurity,
+    here: &mut Place<'_>,
+) -> Vec<Mount> {
+    let mut mounts: Vec<Mount> = written
         .mounts
         .iter()
         .filter_map(|(path, mount)| {
-            let source = source(path, mount, spec, here)?;
-            let read_only = mount
-                .read_only
-                .unwrap_or(matches!(source, Source::Config { .. } | Source::ConfigMap { .. } | Source::Secret { .. }));
-            Some(Mount { path: path.clone(), source, read_only })
-        })
-        .collect()
-}
-
-fn source(path: &str, mount: &api::Mount, spec: &AppStackSpec, here: &mut Place<'_>) -> Option<Source> {
-    let field = format!(".mounts[{path}]");
-    let mode = mount.mode.as_deref().map_or(Some(0o444), |text| i32::from_str_radix(text, 8).ok());
-    let Some(mode) = mode else {
-        here.problem(&format!("{field}.mode"), "must be octal permissions in quotes, such as \"0444\"");
-        return None;
-    };
-    match (&mount.volume, &mount.config, &mount.secret, &mount.tmpfs) {
-        (Some(name), None, None, None) => {
-            let Some(volume) = spec.volumes.get(name) else {
-                here.problem(&format!("{field}.volume"), unknown("volume", name, "spec.volumes", spec.volumes.keys()));
-                return None;
-            };
-            if volume.size.millis().is_none() {
-                here.problems
-                    .push(super::Problem::new(format!("spec.volumes[{name}].size"), not_a_quantity(&volume.size)));
+            let field = format!(".mounts[{path}]");
+            let source = source(&field, mount, spec, here)?;
+            if matches!(source, Source::HostPath { .. }) && level < PodSecurity::Privileged {
+                here.problem(&format!("{field}.hostPath"), "a path of the node needs podSecurity: Privileged");
             }
-            Some(Source::Volume { name: name.clone(), sub_path: mount.sub_path.clone() })
+            if mount.propagation == Some(Propagation::Bidirectional)
+                && written.security_context.as_ref().and_then(|c| c.privileged) != Some(true)
+            {
+                here.problem(&format!("{field}.propagation"), "'Bidirectional' needs securityContext.privileged: true");
+            }
+            let always_read_only = matches!(
+                source,
+                Source::Config { .. } | Source::ConfigMap { .. } | Source::Secret { .. } | Source::Image { .. }
+            );
+            Some(Mount {
+                path: path.clone(),
+                source,
+                sub_path: mount.sub_path.clone(),
+                read_only: mount.read_only.unwrap_or(always_read_only),
+                seed: mount.seed.is_some(),
+                propagation: mount.propagation,
+            })
+        })
+        .collect();
+    if let Some(size) = &written.shm_size {
+        if written.mounts.contains_key(SHM) {
+            here.problem(".shmSize", format!("{SHM} is among the mounts already; drop one of the two"));
         }
-        (None, Some(name), None, None) => config(&field, name, mount, mode, spec, here),
-        (None, None, Some(name), None) => {
-            let Some(secret) = spec.secrets.get(name) else {
-                here.problem(&format!("{field}.secret"), unknown("secret", name, "spec.secrets", spec.secrets.keys()));
-                return None;
-            };
-            let key = mount.key.clone().or_else(|| secret.key.clone());
-            Some(Source::Secret { secret: name.clone(), secret_name: secret.secret_name.clone(), key, mode })
-        }
-        (None, None, None, Some(tmpfs)) => {
-            Some(Source::Tmpfs { size: tmpfs.size.as_ref().and_then(Quantity::millis).map(|m| m / 1000) })
-        }
-        _ => {
-            here.problem(&field, "a mount must have exactly one of volume, config, secret, tmpfs");
-            None
-        }
+        let source = Source::Tmpfs { size: bytes(".shmSize", size, here) };
+        mounts.push(Mount {
+            path: SHM.into(),
+            source,
+            sub_path: None,
+            read_only: false,
+            seed: false,
+            propagation: None,
+        });
+        mounts.sort_by(|a, b| a.path.cmp(&b.path));
     }
+    mounts
 }
 
-fn config(
-    field: &str,
-    name: &str,
-    mount: &api::Mount,
-    mode: i32,
-    spec: &AppStackSpec,
-    here: &mut Place<'_>,
-) -> Option<Source> {
+fn source(field: &str, mount: &api::Mount, spec: &AppStackSpec, here: &mut Place<'_>) -> Option<Source> {
+    let api::Mount { volume, config, secret, tmpfs, ephemeral, host_path, image, .. } = mount;
+    let given = [
+        volume.is_some(),
+        config.is_some(),
+        secret.is_some(),
+        tmpfs.is_some(),
+        ephemeral.is_some(),
+        host_path.is_some(),
+        image.is_some(),
+    ];
+    if given.into_iter().filter(|given| *given).count() != 1 {
+        here.problem(
+            field,
+            "a mount must have exactly one of volume, config, secret, tmpfs, ephemeral, hostPath, image",
+        );
+        return None;
+    }
+    if let Some(name) = volume {
+        if !spec.volumes.contains_key(name) {
+            here.problem(&format!("{field}.volume"), unknown("volume", name, "spec.volumes", spec.volumes.keys()));
+            return None;
+        }
+        return Some(Source::Volume { name: name.clone() });
+    }
+    if let Some(name) = config {
+        return self::config(field, name, mount, spec, here);
+    }
+    if let Some(name) = secret {
+        let Some(secret) = spec.secrets.get(name) else {
+            here.problem(&format!("{field}.secret"), unknown("secret", name, "spec.secrets", spec.secrets.keys()));
+            return None;
+        };
+        let key = mount.key.clone().or_else(|| secret.key.clone());
+        let mode = mode(field, mount, here)?;
+        return Some(Source::Secret { secret: name.clone(), secret_name: secret.secret_name.clone(), key, mode });
+    }
+    if let Some(tmpfs) = tmpfs {
+        let size = tmpfs.size.as_ref().and_then(|size| bytes(&format!("{field}.tmpfs.size"), size, here));
+        return Some(Source::Tmpfs { size });
+    }
+    if let Some(ephemeral) = ephemeral {
+        let size = bytes(&format!("{field}.ephemeral.size"), &ephemeral.size, here)?;
+        return Some(Source::Ephemeral { size, storage_class_name: ephemeral.storage_class_name.clone() });
+    }
+    if let Some(host) = host_path {
+        return Some(Source::HostPath { path: host.path.clone(), r#type: host.r#type });
+    }
+    image.as_ref().map(|image| Source::Image { reference: image.reference.clone(), pull_policy: image.pull_policy })
+}
+
+fn bytes(path: &str, written: &Quantity, here: &mut Place<'_>) -> Option<i128> {
+    let millis = written.millis();
+    if millis.is_none() {
+        here.problem(path, not_a_quantity(written));
+    }
+    millis.map(|millis| millis / 1000)
+}
+
+fn mode(field: &str, mount: &api::Mount, here: &mut Place<'_>) -> Option<i32> {
+    let mode = mount.mode.as_deref().map_or(Some(0o444), |text| i32::from_str_radix(text, 8).ok());
+    if mode.is_none() {
+        here.problem(&format!("{field}.mode"), "must be octal permissions in quotes, such as \"0444\"");
+    }
+    mode
+}
+
+fn config(field: &str, name: &str, mount: &api::Mount, spec: &AppStackSpec, here: &mut Place<'_>) -> Option<Source> {
     let Some(config) = spec.configs.get(name) else {
         here.problem(&format!("{field}.config"), unknown("config", name, "spec.configs", spec.configs.keys()));
         return None;
     };
+    let mode = mode(field, mount, here)?;
+    let key = mount.key.clone().or_else(|| config.key.clone());
     if let Some(config_map_name) = config.config_map_name.clone() {
-        return Some(Source::ConfigMap { config: name.to_owned(), config_map_name, key: mount.key.clone(), mode });
+        return Some(Source::ConfigMap { config: name.to_owned(), config_map_name, key, mode });
     }
-    let key = match (&mount.key, &config.content) {
-        (None, Some(_)) => Some(name.to_owned()),
-        (Some(_), Some(_)) => {
-            here.problem(
-                &format!("{field}.key"),
-                format!("config '{name}' is one file (content): it has no keys to choose from"),
-            );
+    if config.content.is_some() {
+        if mount.key.is_some() {
+            let message = format!("config '{name}' is one file (content): it has no keys to choose from");
+            here.problem(&format!("{field}.key"), message);
             return None;
         }
-        (Some(key), None) if !config.data.contains_key(key) => {
-            here.problem(
-                &format!("{field}.key"),
-                unknown("file", key, &format!("spec.configs[{name}].data"), config.data.keys()),
-            );
-            return None;
-        }
-        (key, None) => key.clone(),
-    };
+        return Some(Source::Config { name: name.to_owned(), key: Some(name.to_owned()), mode });
+    }
+    if let Some(key) =
+        key.as_ref().filter(|key| !config.data.contains_key(*key) && !config.binary_data.contains_key(*key))
+    {
+        let at = if mount.key.is_some() { format!("{field}.key") } else { format!("{field}.config") };
+        let files = config.data.keys().chain(config.binary_data.keys());
+        here.problem(&at, unknown("file", key, &format!("spec.configs[{name}].data"), files));
+        return None;
+    }
     Some(Source::Config { name: name.to_owned(), key, mode })
-}
-
-/// Bytes as the API server writes them back: in binary units where one divides them, else in decimal ones.
-pub fn bytes(bytes: i128) -> String {
-    if bytes != 0 && bytes % 1024 == 0 {
-        shortest(bytes, 1024, &["", "Ki", "Mi", "Gi", "Ti", "Pi"])
-    } else {
-        shortest(bytes, 1000, &["", "k", "M", "G", "T", "P"])
-    }
-}
-
-/// Cores as the API server writes them back.
-pub(super) fn cores(millis: i128) -> String {
-    shortest(millis, 1000, &["m", "", "k", "M"])
-}
-
-fn shortest(mut value: i128, base: i128, units: &[&str]) -> String {
-    let mut unit = 0;
-    while value != 0 && value % base == 0 && unit + 1 < units.len() {
-        value /= base;
-        unit += 1;
-    }
-    format!("{value}{}", if value == 0 { "" } else { units.get(unit).copied().unwrap_or_default() })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quantities_come_back_as_they_were_sent() {
-        assert_eq!(bytes(1024 * 1024 * 1024), "1Gi");
-        assert_eq!(bytes(1536 * 1024 * 1024), "1536Mi");
-        assert_eq!(bytes(1_000_000), "1M");
-        assert_eq!(bytes(1_024_000), "1000Ki");
-        assert_eq!(bytes(1_234_567), "1234567");
-        assert_eq!(bytes(0), "0");
-        assert_eq!(cores(1000), "1");
-        assert_eq!(cores(250), "250m");
-        assert_eq!(cores(0), "0");
-        assert_eq!(cores(1_000_000), "1k");
-    }
 }

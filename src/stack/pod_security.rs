@@ -6,7 +6,7 @@ use super::check::Place;
 use crate::api::{PodSecurity, Profile, SecurityContext};
 
 /// Capabilities that Baseline lets a container add: the runtime's default set.
-const BASELINE_CAPABILITIES: [&str; 13] = [
+pub(super) const BASELINE_CAPABILITIES: [&str; 13] = [
     "AUDIT_WRITE",
     "CHOWN",
     "DAC_OVERRIDE",
@@ -23,7 +23,7 @@ const BASELINE_CAPABILITIES: [&str; 13] = [
 ];
 
 /// Kernel parameters that are a pod's own, as Baseline lists them.
-const SAFE_SYSCTLS: [&str; 10] = [
+pub(super) const SAFE_SYSCTLS: [&str; 10] = [
     "kernel.shm_rmid_forced",
     "net.ipv4.ip_local_port_range",
     "net.ipv4.ip_local_reserved_ports",

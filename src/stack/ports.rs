@@ -10,7 +10,13 @@ pub(super) fn ports(written: &BTreeMap<String, ServicePort>) -> Vec<Port> {
     let mut ports: Vec<Port> = Vec::new();
     for (name, port) in written {
         if target(&ports, port).is_none() {
-            ports.push(Port { name: name.clone(), number: port.port, protocol: port.protocol });
+            ports.push(Port {
+                name: name.clone(),
+                number: port.port,
+                protocol: port.protocol,
+                app_protocol: port.app_protocol.clone(),
+                open_to: port.open_to.unwrap_or_default(),
+            });
         }
     }
     ports
@@ -22,7 +28,14 @@ pub(super) fn published(written: &BTreeMap<String, ServicePort>, ports: &[Port])
         .iter()
         .filter_map(|(name, port)| {
             let target = target(ports, port)?.name.clone();
-            Some(Published { name: name.clone(), number: port.published?, protocol: port.protocol, target })
+            let app_protocol = port.app_protocol.clone();
+            Some(Published {
+                name: name.clone(),
+                number: port.published?,
+                protocol: port.protocol,
+                target,
+                app_protocol,
+            })
         })
         .collect()
 }
@@ -32,6 +45,14 @@ pub(super) fn reference(port: &api::Port, written: &BTreeMap<String, ServicePort
     match port {
         api::Port::Number(number) => Some(PortRef::Number(*number)),
         api::Port::Name(name) => Some(PortRef::Name(target(ports, written.get(name)?)?.name.clone())),
+    }
+}
+
+/// The number of the container port that a probe names.
+pub(super) fn number(port: &api::Port, written: &BTreeMap<String, ServicePort>) -> Option<i32> {
+    match port {
+        api::Port::Number(number) => Some(*number),
+        api::Port::Name(name) => written.get(name).map(|port| port.port),
     }
 }
 

@@ -107,7 +107,7 @@ async fn bare_run(t: &Live, live: &[(Kind, Value)], chains: usize, times: &mut T
         let Some(WatchEvent::Added(deployment) | WatchEvent::Modified(deployment)) = event else { continue };
         let deployment = serde_json::to_value(deployment).unwrap();
         let name = json::name(&deployment).to_owned();
-        if e2e::world::is_complete(&deployment) && done.insert(name.clone()) {
+        if e2e::workload::is_complete(Kind::Deployment, &deployment) && done.insert(name.clone()) {
             for (next, _) in edges.iter().filter(|(_, on)| *on == name) {
                 let (api, how, body, next) = (api.clone(), how.clone(), bodies[next].clone(), next.clone());
                 tokio::spawn(async move { api.patch(&next, &how, &Patch::Apply(&body)).await.unwrap() });

@@ -10,6 +10,7 @@ mod golden;
 mod order;
 mod ownership;
 mod quiet;
+mod samples;
 mod stacks;
 mod upgrade;
 mod walls;

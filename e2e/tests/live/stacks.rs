@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use e2e::observer::Seen;
-use e2e::world::is_complete;
+use e2e::workload::is_complete;
 use e2e::{Kind, Live, eventually, json};
 use serde_json::{Value, json};
 
@@ -66,7 +66,7 @@ pub fn finity(delays: impl Fn(&str) -> u64) -> Vec<Value> {
 
 /// The version at which a Deployment first was completely rolled out with this image.
 pub fn first_complete(history: &[Seen], deployment: &str, image: &str) -> Option<u64> {
-    first(history, deployment, |d| is_complete(d) && runs(d, image))
+    first(history, deployment, |d| is_complete(Kind::Deployment, d) && runs(d, image))
 }
 
 /// The version at which a Deployment was first written with this image.

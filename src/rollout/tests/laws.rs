@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::world::{World, id};
-use crate::child::{Kind, labels};
+use super::world::World;
+use crate::child::labels;
 use crate::rollout::Body;
 use crate::rollout::health::{Progress, progress};
 
@@ -57,10 +57,11 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 /// Every workload that the plan would create, or whose template it would change, has dependencies that are complete at their own wanted
 /// revision (finished, with a pod to serve, where it is running already), and nothing behind those is still on the move.
 fn respects_order(world: &World) {
-    let standing = |name: &str| progress(world.deployment(name), &world.stack.services[name].revision);
-    for write in world.plan().writes.iter().filter(|w| w.id.kind == Kind::Deployment) {
-        let (name, service) = world.stack.services.iter().find(|(name, _)| id(name) == write.id).unwrap();
-        let live = world.deployment(name);
+    let standing =
+        |name: &str| progress(world.id(name).kind, world.workload(name), &world.stack.services[name].revision);
+    for write in world.plan().writes.iter().filter(|w| w.id.kind.starts_pods()) {
+        let (name, service) = world.stack.services.iter().find(|(name, _)| world.id(name) == write.id).unwrap();
+        let live = world.workload(name);
         if let Body::Scale { count } = write.body {
             assert!(
                 count == 0 || live.is_some_and(|c| c.facts.spec_replicas > Some(0)),
@@ -78,7 +79,7 @@ fn respects_order(world: &World) {
             let held = standing(on) == Progress::Complete
                 || running
                     && standing(on) == Progress::Finished
-                    && world.deployment(on).unwrap().facts.available_replicas > 0;
+                    && world.workload(on).unwrap().facts.available_replicas > 0;
             assert!(held, "{name} goes before {on}: {:?}", standing(on));
             let mut behind: Vec<&String> = world.stack.services[on].needs.keys().collect();
             while let Some(further) = behind.pop() {
@@ -100,13 +101,13 @@ proptest! {
     fn any_history_keeps_the_order_and_comes_to_rest_where_a_fresh_start_does(first in services(6), history in moves()) {
         let mut world = World::new(&first);
         let mut last = first;
-        let there = |world: &World, at: usize| world.deployment(&format!("s{at}")).is_some() && world.stack.services.contains_key(&format!("s{at}"));
+        let there = |world: &World, at: usize| world.workload(&format!("s{at}")).is_some() && world.stack.services.contains_key(&format!("s{at}"));
         for step in history {
             respects_order(&world);
             match step {
                 Move::Complete(at) if there(&world, at) => world.complete(&format!("s{at}")),
                 Move::Begin(at) if there(&world, at) => world.begin(&format!("s{at}")),
-                Move::Delete(at) => { world.children.remove(&id(&format!("s{at}"))); }
+                Move::Delete(at) => { { let id = world.id(&format!("s{at}")); world.children.remove(&id) }; }
                 Move::Complete(_) | Move::Begin(_) => {}
                 Move::Crash(after) => {
                     let plan = world.plan();

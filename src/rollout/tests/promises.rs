@@ -16,7 +16,7 @@ fn kinds(written: &[ChildId]) -> Vec<Kind> {
 
 fn image(world: &World, service: &str) -> String {
     // The world keeps no template; the revision stands for it.
-    world.deployment(service).and_then(|child| child.annotation(labels::REVISION)).unwrap_or_default().to_owned()
+    world.workload(service).and_then(|child| child.annotation(labels::REVISION)).unwrap_or_default().to_owned()
 }
 
 fn held(world: &World, service: &str) -> bool {
@@ -247,10 +247,10 @@ fn removals_wait_until_nothing_is_held_or_rolling_and_claims_stay() {
     world.settle();
     world.edit(&json!({"db": {"image": "db:2"}}));
     world.pass();
-    assert!(world.deployment("old").is_some(), "db is rolling");
+    assert!(world.workload("old").is_some(), "db is rolling");
     world.complete("db");
     world.settle();
-    assert!(world.deployment("old").is_none());
+    assert!(world.workload("old").is_none());
     assert!(
         !world
             .children
@@ -296,15 +296,15 @@ fn a_config_stays_as_long_as_a_template_mounts_it() {
 #[test]
 fn replicas_have_one_owner_at_a_time() {
     let fixed = |count: Option<i32>| {
-        let mut web = json!({"image": "web:1", "resources": {"requests": {"cpu": 1}}});
+        let mut web = json!({"image": "web:1", "ports": {"http": {"port": 80}}, "resources": {"requests": {"cpu": 1}}});
         if let Some(count) = count {
             web["replicas"] = json!(count);
         }
         json!({"web": web})
     };
-    let auto = json!({"web": {"image": "web:1", "resources": {"requests": {"cpu": 1}}, "autoscale": {"min": 3, "max": 9, "cpuPercent": 50}}});
+    let auto = json!({"web": {"image": "web:1", "ports": {"http": {"port": 80}}, "resources": {"requests": {"cpu": 1}}, "autoscale": {"min": 3, "max": 9, "cpuPercent": 50}}});
     let autoscaler = ChildId { kind: Kind::Autoscaler, name: "s-web".into() };
-    let count = |world: &World| world.deployment("web").unwrap().facts.spec_replicas;
+    let count = |world: &World| world.workload("web").unwrap().facts.spec_replicas;
 
     let mut world = World::new(&auto);
     world.settle();
@@ -314,7 +314,7 @@ fn replicas_have_one_owner_at_a_time() {
     });
     assert!(world.plan().writes.is_empty(), "the autoscaler's count is no drift");
 
-    world.edit(&json!({"web": {"image": "web:2", "resources": {"requests": {"cpu": 1}}, "autoscale": {"min": 3, "max": 9, "cpuPercent": 50}}}));
+    world.edit(&json!({"web": {"image": "web:2", "ports": {"http": {"port": 80}}, "resources": {"requests": {"cpu": 1}}, "autoscale": {"min": 3, "max": 9, "cpuPercent": 50}}}));
     let plan = world.plan();
     assert!(
         matches!(plan.writes[0].body, Body::Object { replicas: None, .. }),
@@ -350,7 +350,8 @@ fn replicas_have_one_owner_at_a_time() {
 
     world.edit(&auto);
     let written = world.pass();
-    assert_eq!(written, [autoscaler], "turning it on is one request");
+    let budget = ChildId { kind: Kind::Budget, ..autoscaler.clone() };
+    assert_eq!(written, [autoscaler, budget], "turning it on leaves the workload alone");
     world.change("web", |child| {
         (child.facts.spec_replicas, child.facts.replicas_owner) = (Some(4), ReplicasOwner::Autoscaler);
     });
@@ -381,7 +382,7 @@ fn the_count_of_an_autoscaler_that_goes_is_kept_whoever_set_it() {
         world.change("web", |child| (child.facts.spec_replicas, child.facts.replicas_owner) = (Some(5), owner));
         world.edit(&fixed);
         world.settle();
-        assert_eq!(world.deployment("web").unwrap().facts.spec_replicas, Some(5), "{owner:?}");
+        assert_eq!(world.workload("web").unwrap().facts.spec_replicas, Some(5), "{owner:?}");
     }
 }
 
@@ -393,18 +394,18 @@ fn a_held_service_is_scaled_without_its_template() {
     world.edit(&services("2", 4));
     let old = image(&world, "web");
     world.pass();
-    assert_eq!(world.deployment("web").unwrap().facts.spec_replicas, Some(4));
+    assert_eq!(world.workload("web").unwrap().facts.spec_replicas, Some(4));
     assert_eq!(image(&world, "web"), old);
 }
 
 #[test]
 fn from_none_to_some_waits_at_the_gate() {
-    let services = |count: i32| json!({"db": {"image": "db:1"}, "web": {"image": "web:1", "replicas": count, "dependsOn": {"db": {}}}});
+    let services = |count: i32| json!({"db": {"image": "db:1"}, "web": {"image": "web:1", "ports": {"http": {"port": 80}}, "replicas": count, "dependsOn": {"db": {}}}});
     let mut world = World::new(&services(0));
     world.settle();
     world.change("db", |child| child.facts.available_replicas = 0);
     world.edit(&services(2));
-    assert!(world.pass().is_empty());
+    assert_eq!(kinds(&world.pass()), [Kind::Budget], "what only adds goes first");
     assert!(held(&world, "web"));
     world.complete("db");
     assert_eq!(world.pass(), [id("web")]);

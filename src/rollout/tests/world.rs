@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::api::{AppStack, PodSecurity};
 use crate::child::digest::Digest;
 use crate::child::{Child, ChildId, Condition, Kind, ReplicasOwner, labels};
-use crate::render::{Children, Settings, render};
+use crate::render::{Children, Part, Settings, render};
 use crate::rollout::{Body, Guard, Plan, Refusal, Seen, Write, plan};
 use crate::stack::{Stack, check};
 
@@ -120,14 +120,17 @@ impl World {
                 .and_then(|c| c.meta.generation)
                 .map_or(1, |g| g + i64::from(live.as_ref().unwrap().digest != child.digest || replicas.is_some())),
         );
-        if write.id.kind == Kind::Deployment {
+        if write.id.kind.starts_pods() {
             let notes = child.meta.annotations.get_or_insert_default();
             notes.insert(labels::SENT.into(), wanted.digest.to_string());
             notes.extend(keep.clone().map(|count| (labels::KEPT_REPLICAS.to_owned(), count)));
             let was = live.as_ref().map(|c| c.facts.clone()).unwrap_or_default();
-            let config_maps = child.facts.config_maps.clone();
-            child.facts = was;
-            child.facts.config_maps = config_maps;
+            let spec = &wanted.object["spec"];
+            let read = std::mem::replace(&mut child.facts, was);
+            child.facts.config_maps = read.config_maps;
+            child.facts.suspended = read.suspended;
+            child.facts.claim_templates = read.claim_templates;
+            child.facts.template = Some(Digest::of(&spec["template"]));
             child.facts.spec_replicas = replicas.or(child.facts.spec_replicas).or(Some(1));
             if replicas.is_some() {
                 child.facts.replicas_owner = ReplicasOwner::Ours;
@@ -136,15 +139,23 @@ impl World {
         self.children.insert(write.id.clone(), Arc::new(child));
     }
 
-    pub(super) fn deployment(&self, service: &str) -> Option<&Child> {
-        self.children.get(&id(service)).map(AsRef::as_ref)
+    pub(super) fn workload(&self, service: &str) -> Option<&Child> {
+        self.children.get(&self.id(service)).map(AsRef::as_ref)
+    }
+
+    /// What runs, or would run, a service's pods.
+    pub(super) fn id(&self, service: &str) -> ChildId {
+        let part = Part::Service(service.to_owned());
+        let wanted = self.wanted.iter().find(|(id, wanted)| id.kind.starts_pods() && wanted.part == part);
+        wanted.map_or_else(|| id(service), |(id, _)| id.clone())
     }
 
     /// The workload of a service changes as `change` says, at a new version.
     pub(super) fn change(&mut self, service: &str, change: impl FnOnce(&mut Child)) {
         self.version += 1;
         let version = self.version.to_string();
-        let child = Arc::make_mut(self.children.get_mut(&id(service)).expect("the workload is there"));
+        let id = self.id(service);
+        let child = Arc::make_mut(self.children.get_mut(&id).expect("the workload is there"));
         child.meta.resource_version = Some(version);
         change(child);
     }
@@ -157,7 +168,7 @@ impl World {
             (facts.replicas, facts.updated_replicas, facts.ready_replicas, facts.available_replicas) =
                 (count, count, count, count);
             facts.observed_generation = child.meta.generation.unwrap_or(0);
-            facts.conditions = vec![progressing("True", "NewReplicaSetAvailable")];
+            facts.conditions = vec![progressing("True", "NewReplicaSetAvailable"), condition("Complete", "True")];
         });
     }
 
@@ -177,7 +188,7 @@ impl World {
             let written = self.pass();
             let names: Vec<String> = self.stack.services.keys().cloned().collect();
             for name in names {
-                if self.deployment(&name).is_some() {
+                if self.workload(&name).is_some() {
                     self.complete(&name);
                 }
             }
@@ -207,6 +218,10 @@ pub(super) fn id(service: &str) -> ChildId {
 
 pub(super) fn progressing(status: &str, reason: &str) -> Condition {
     Condition { r#type: "Progressing".into(), status: status.into(), reason: reason.into(), message: String::new() }
+}
+
+pub(super) fn condition(r#type: &str, status: &str) -> Condition {
+    Condition { r#type: r#type.into(), status: status.into(), ..Condition::default() }
 }
 
 /// A digest that is nobody's.

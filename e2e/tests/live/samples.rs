@@ -1,0 +1,146 @@
+//! The five stacks: each sample, rolled out, does what `e2e/stacks/expected.yaml` says of it, and then costs nothing.
+
+use std::time::Duration;
+
+use e2e::operator::Operator;
+use e2e::samples::{Sample, stack_of};
+use e2e::verdict::{Running, broken_edges, problems};
+use e2e::{Kind, Live, json, live};
+use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
+use kube::core::GroupVersionKind;
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+use crate::stacks::{is_signal, operator_has_looked};
+
+/// Seventeen services, eight deep, on a busy machine.
+const IN_TIME: Duration = Duration::from_secs(150);
+
+/// Whoever wants to see it fail the verdict may look at the namespace: `E2E_KEEP=1`.
+fn runs_as_expected(stack: &'static str, variant: Option<&'static str>) {
+    let test = format!("sample_{stack}{}", variant.map(|v| format!("_{}", v.replace('-', "_"))).unwrap_or_default());
+    live(&test, async |t| {
+        let sample = Sample::of(stack, variant);
+        let expected = sample.expected();
+        if !expected.gpus.is_empty() {
+            plug_in_gpus(&t.space.client).await;
+        }
+        let (mut operator, name) = roll_out(&t, sample).await;
+        operator_has_looked(&t, "before").await;
+        let mut found = problems(&snapshot(&t, sample, &name).await, &expected);
+        found.extend(broken_edges(&t.observer.history().await, &name, &expected));
+        assert!(found.is_empty(), "{test}: {} problems\n  {}", found.len(), found.join("\n  "));
+        println!("{test}: {} services as expected", expected.services.len());
+        stays_quiet(&t, &mut operator, &name).await;
+    });
+}
+
+/// Applies the sample as a user would, with pods that take a moment to become ready, so that order shows.
+async fn roll_out(t: &Live, sample: Sample) -> (Operator, String) {
+    let operator = t.space.operator().args(&["--max-pod-security", "Privileged"]).start();
+    let mut documents = sample.documents();
+    let stack = stack_of(&mut documents);
+    let name = json::name(stack).to_owned();
+    for (n, (_, service)) in stack["spec"]["services"].as_object_mut().expect("services").iter_mut().enumerate() {
+        service["env"]["SIM_READY_DELAY"] = json!(format!("{}ms", 100 + n * 37 % 400));
+    }
+    for document in &documents {
+        t.space.apply_object(document).await;
+    }
+    t.space.wait_ready(&name, IN_TIME).await;
+    (operator, name)
+}
+
+async fn snapshot(t: &Live, sample: Sample, name: &str) -> Running {
+    let mut objects = Vec::new();
+    for kind in Kind::WATCHED {
+        let all = t.space.list(kind).await;
+        objects.extend(all.into_iter().filter(|o| !is_signal(json::name(o))).map(|o| (kind, o)));
+    }
+    Running { stack: name.to_owned(), folder: sample.stack.to_owned(), objects }
+}
+
+/// "Converged and reconciled again (a touch of the stack, an operator restart): 0 requests."
+async fn stays_quiet(t: &Live, operator: &mut Operator, name: &str) {
+    let audit = t.audit();
+    let mark = audit.mark().await;
+    t.space.touch(name, "once").await;
+    operator_has_looked(t, "touched").await;
+    audit.since(mark).await.without(is_signal).assert_none(&format!("{name} touched"));
+
+    let mark = audit.mark().await;
+    operator.restart();
+    operator_has_looked(t, "restarted").await;
+    audit.since(mark).await.without(is_signal).assert_none(&format!("{name}, operator restarted"));
+}
+
+/// The simulated nodes have no devices; one of them gets some.
+async fn plug_in_gpus(client: &Client) {
+    let nodes: Api<DynamicObject> =
+        Api::all_with(client.clone(), &ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Node")));
+    let first = nodes.list(&ListParams::default()).await.expect("nodes").items.remove(0);
+    let gpus: Value = json!({"nvidia.com/gpu": "8"});
+    let status = json!({"status": {"capacity": gpus, "allocatable": gpus}});
+    let name = first.metadata.name.unwrap_or_default();
+    nodes.patch_status(&name, &PatchParams::default(), &Patch::Merge(&status)).await.expect("a node with GPUs");
+}
+
+#[test]
+fn finity_runs_as_expected() {
+    runs_as_expected("finity", None);
+}
+
+#[test]
+fn finity_services_alone_run_as_expected() {
+    runs_as_expected("finity", Some("backend-only"));
+}
+
+#[test]
+fn cirame_runs_as_expected() {
+    runs_as_expected("cirame", None);
+}
+
+#[test]
+fn cirame_in_production_runs_as_expected() {
+    runs_as_expected("cirame", Some("production"));
+}
+
+#[test]
+fn aurum_runs_as_expected() {
+    runs_as_expected("aurum", None);
+}
+
+#[test]
+fn aurum_behind_its_proxy_runs_as_expected() {
+    runs_as_expected("aurum", Some("proxy"));
+}
+
+#[test]
+fn aurum_in_development_runs_as_expected() {
+    runs_as_expected("aurum", Some("development"));
+}
+
+#[test]
+fn aurum_stores_alone_run_as_expected() {
+    runs_as_expected("aurum", Some("development-stores"));
+}
+
+#[test]
+fn aria_runs_as_expected() {
+    runs_as_expected("aria", None);
+}
+
+#[test]
+fn aria_with_monitoring_runs_as_expected() {
+    runs_as_expected("aria", Some("monitoring"));
+}
+
+#[test]
+fn soundforge_runs_as_expected() {
+    runs_as_expected("soundforge", None);
+}
+
+#[test]
+fn soundforge_in_development_runs_as_expected() {
+    runs_as_expected("soundforge", Some("development"));
+}

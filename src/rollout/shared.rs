@@ -1,0 +1,184 @@
+//! Children beside pods: names, walls, claims, configs, autoscalers, budgets.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::differs::{Difference, difference};
+use super::plan::{Body, Guard, Refusal, RefusalKind, Write};
+use super::planner::{Planner, uid};
+use crate::api::Quantity;
+use crate::child::digest::Digest;
+use crate::child::{Child, ChildId, Kind, labels};
+use crate::render::{Part, Wanted};
+use crate::stack::{self, Claim, Service, Source};
+
+impl Planner<'_> {
+    /// What only adds goes first. What changes something that is there goes with its service, after its gate: the running pods of a held
+    /// service keep their addresses and walls.
+    pub(super) fn beside_pods(&mut self, id: &ChildId, wanted: &Wanted) {
+        if self.out.refusals.contains_key(id) {
+            return;
+        }
+        let live = self.ours(id, wanted).cloned();
+        let mut instead_of = None;
+        let (guard, after) = match live {
+            None => (Guard::Absent, self.after(id, wanted)),
+            Some(live) if live.is_going() => return,
+            Some(live) => {
+                if self.waits_for_pods(id, wanted) || difference(id, wanted, &live, None, self.seen) == Difference::None
+                {
+                    return;
+                }
+                if cannot_become(id.kind, &live, wanted) {
+                    instead_of = Some(live);
+                    (Guard::Absent, Vec::new())
+                } else {
+                    (Guard::Uid(uid(&live)), Vec::new())
+                }
+            }
+        };
+        if let Part::Service(name) = &wanted.part
+            && id.kind == Kind::Autoscaler
+            && guard == Guard::Absent
+            && !self.has_workload(name)
+        {
+            return;
+        }
+        let body = Body::Object { guard, replicas: None, keep: None };
+        self.out.writes.push(Write { id: id.clone(), body, after, instead_of });
+    }
+
+    /// Whether a change has to wait, since pods that keep an older template need what is there. Scaling between counts above zero is not gated, and a
+    /// network that is not internal only opens.
+    fn waits_for_pods(&self, id: &ChildId, wanted: &Wanted) -> bool {
+        let is_held = |service: &Service| self.is_held(&service.name) && self.has_workload(&service.name);
+        let services = || self.stack.services.values();
+        match &wanted.part {
+            Part::Service(name) => !matches!(id.kind, Kind::Autoscaler | Kind::Budget) && self.is_held(name),
+            Part::Network(network) => {
+                self.stack.networks.get(network).is_some_and(|n| n.internal)
+                    && services().any(|s| s.networks.contains(network) && is_held(s))
+            }
+            Part::Alias(alias) => services().any(|s| s.aliases.contains(alias) && is_held(s)),
+            Part::Stack | Part::Volume(_) | Part::Config(_) => false,
+        }
+    }
+
+    /// An autoscaler follows its workload: made first, it would find nothing to scale. The policy that denies follows those that open: should one of them
+    /// fail, nothing that runs is cut off.
+    fn after(&self, id: &ChildId, wanted: &Wanted) -> Vec<ChildId> {
+        match &wanted.part {
+            Part::Service(name) if id.kind == Kind::Autoscaler => {
+                self.parts.service(name).workload.map(|(id, _)| id.clone()).into_iter().collect()
+            }
+            Part::Stack if wanted.labels().any(|label| label == (labels::POLICY, "ingress")) => {
+                let policies = self.wanted.keys().filter(|other| other.kind == Kind::NetworkPolicy && *other != id);
+                policies.cloned().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Children without which the pods of a service must not start: its walls, its claims, its configs, and the names it answers to.
+    pub(super) fn needed_by(&self, service: &Service, beside: &[&ChildId]) -> Vec<ChildId> {
+        let shared = self.shared.iter().filter(|(id, part)| match part {
+            Part::Stack => true,
+            Part::Network(name) => service.networks.contains(name),
+            Part::Volume(name) | Part::Config(name) => uses(service, name, id.kind),
+            Part::Alias(name) => service.aliases.contains(name),
+            Part::Service(_) => false,
+        });
+        shared.map(|(id, _)| (*id).clone()).chain(beside.iter().map(|id| (*id).clone())).collect()
+    }
+
+    /// Claims that a StatefulSet made for the pods of a service are not wanted by name; they grow one by one.
+    pub(super) fn grow_claims_of_pods(&mut self, service: &Service) {
+        let volumes = service.mounts.iter().filter_map(|mount| {
+            let name = mount.source.volume()?;
+            match &self.stack.volumes.get(name)?.claim {
+                Claim::PerReplica(storage) => Some((name, storage)),
+                Claim::Own(_) | Claim::Existing(_) => None,
+            }
+        });
+        for (volume, storage) in volumes {
+            let size = stack::bytes(storage.size);
+            let digest = Digest::of(&json!(size));
+            let claims: Vec<(ChildId, Arc<Child>)> = self
+                .seen
+                .children
+                .iter()
+                .filter(|(id, claim)| {
+                    id.kind == Kind::Claim
+                        && claim.label(labels::SERVICE) == service.name
+                        && claim.label(labels::VOLUME) == volume
+                        && claim.facts.phase == "Bound"
+                        && !claim.is_going()
+                        && bytes(&claim.facts.storage).is_some_and(|there| there < storage.size)
+                })
+                .map(|(id, claim)| (id.clone(), claim.clone()))
+                .collect();
+            for (id, claim) in claims {
+                match self.seen.refused.get(&id).filter(|refusal| refusal.wanted == digest) {
+                    Some(refusal) => drop(self.out.refusals.insert(id, refusal.clone())),
+                    None => self.write(&id, Body::Grow { uid: uid(&claim), size: size.clone() }, Vec::new()),
+                }
+            }
+        }
+    }
+}
+
+/// Whether a service needs the claim or ConfigMap of this name.
+fn uses(service: &Service, name: &str, kind: Kind) -> bool {
+    let mounts = service.mounts.iter().any(|mount| match &mount.source {
+        Source::Volume { name: volume } => kind == Kind::Claim && volume == name,
+        Source::Config { name: config, .. } => kind == Kind::ConfigMap && config == name,
+        _ => false,
+    });
+    let env = || service.env_from.iter().filter_map(|from| from.source.config());
+    mounts || (kind == Kind::ConfigMap && env().any(|config| config == name))
+}
+
+/// What the server would refuse, or take without acting on it: a Service to or from headless (T10); a claim that is not bound yet, which
+/// holds no data and cannot grow (T9, T30).
+fn cannot_become(kind: Kind, live: &Child, wanted: &Wanted) -> bool {
+    match kind {
+        Kind::Service => live.facts.headless != (wanted.object["spec"]["clusterIP"] == "None"),
+        Kind::Claim => {
+            live.facts.phase == "Pending"
+                && wanted.object["spec"]["resources"]["requests"]["storage"] != live.facts.storage.as_str()
+        }
+        Kind::NetworkPolicy
+        | Kind::ConfigMap
+        | Kind::Deployment
+        | Kind::StatefulSet
+        | Kind::DaemonSet
+        | Kind::Job
+        | Kind::Autoscaler
+        | Kind::Budget
+        | Kind::Pod => false,
+    }
+}
+
+/// Why a bound claim cannot have the wanted size: it is larger. A retained claim may be, and a size that was raised and lowered again.
+pub(super) fn too_small(id: &ChildId, wanted: &Wanted, live: &Child) -> Option<String> {
+    if id.kind != Kind::Claim || live.facts.phase != "Bound" {
+        return None;
+    }
+    let written = wanted.object["spec"]["resources"]["requests"]["storage"].as_str()?;
+    let there = &live.facts.storage;
+    (bytes(there)? > bytes(written)?).then(|| {
+        format!(
+            "{id} has {there}, and a claim never shrinks: {written} is refused. Say {there}, or declare a new volume"
+        )
+    })
+}
+
+fn bytes(size: &str) -> Option<i128> {
+    Quantity::Text(size.to_owned()).millis().map(|millis| millis / 1000)
+}
+
+/// What a size that was refused is remembered by.
+pub(crate) fn refusal_of_size(size: &str, message: String) -> Refusal {
+    Refusal { kind: RefusalKind::VolumeResizeRefused, message, wanted: Digest::of(&json!(size)) }
+}
