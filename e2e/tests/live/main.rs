@@ -6,6 +6,7 @@ mod autoscale;
 mod bad_input;
 mod config;
 mod drift;
+mod faults;
 mod golden;
 mod jobs;
 mod modes;
