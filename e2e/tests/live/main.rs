@@ -13,6 +13,7 @@ mod modes;
 mod needs;
 mod order;
 mod ownership;
+mod pod_security;
 mod quiet;
 mod samples;
 mod scaling;
