@@ -6,7 +6,7 @@ help:
 	@echo "make demo-down     removes what the demo made"
 	@echo "make test          all tests, live ones included (E2E_KUBECONFIG: on that cluster)"
 	@echo "make build         target/release/appstack"
-	@echo "make generate      files that come from the code: crds/appstack.yaml"
+	@echo "make generate      files that come from the code: crds/appstack.yaml, manifests/rbac.yaml"
 	@echo "make golden        writes the golden files anew; read the diff"
 	@echo "make lint          formatting and lints"
 	@echo "make bench-gate    how fast a dependant follows its dependency"
@@ -27,6 +27,8 @@ build:
 generate:
 	cargo run --quiet --bin appstack -- crd > target/appstack-crd.yaml
 	mv target/appstack-crd.yaml crds/appstack.yaml
+	cargo run --quiet --bin appstack -- rbac > target/appstack-rbac.yaml
+	mv target/appstack-rbac.yaml manifests/rbac.yaml
 
 golden:
 	UPDATE_GOLDEN=1 cargo test --quiet --lib golden

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use appstack::cli::{answer, render, run, status, validate};
+use appstack::cli::{answer, render, run, scale, status, validate};
+use appstack::generate;
 use clap::{Parser, Subcommand};
 
 /// AppStack: a Compose project that Kubernetes keeps true
@@ -20,8 +21,11 @@ enum Command {
     Validate(validate::Args),
     Render(render::RenderArgs),
     Status(status::StatusArgs),
+    Scale(scale::ScaleArgs),
     /// Print the CustomResourceDefinition
     Crd,
+    /// Print the ClusterRole that the operator needs
+    Rbac,
 }
 
 fn main() -> ExitCode {
@@ -30,12 +34,18 @@ fn main() -> ExitCode {
         Command::Validate(args) => validate::run(&args),
         Command::Render(args) => render::run(&args),
         Command::Status(args) => status::run(&args),
-        Command::Crd => match appstack::generate::crd_yaml() {
-            Ok(yaml) => answer(&yaml),
-            Err(error) => {
-                eprintln!("error: could not write the CustomResourceDefinition: {error}");
-                ExitCode::from(3)
-            }
-        },
+        Command::Scale(args) => scale::run(&args),
+        Command::Crd => generated(generate::crd_yaml(), "CustomResourceDefinition"),
+        Command::Rbac => generated(generate::rbac_yaml(), "ClusterRole"),
+    }
+}
+
+fn generated<E: std::fmt::Display>(yaml: Result<String, E>, what: &str) -> ExitCode {
+    match yaml {
+        Ok(yaml) => answer(&yaml),
+        Err(error) => {
+            eprintln!("error: could not write the {what}: {error}");
+            ExitCode::from(3)
+        }
     }
 }

@@ -45,12 +45,12 @@ impl fmt::Display for Violation {
 /// Checks every write of the operator that starts pods: the creation of a workload, a changed pod template, a count that
 /// goes from zero to some, a suspended Job that goes on.
 ///
-/// Such a write is lawful if the namespace, **as it was at one single moment between [`CROSSING`] before the write and
-/// the write**, explains it: the new template is the definition of the stack at that moment (image, variables, program,
-/// arguments), and at that moment every dependency of that spec held its condition at its own wanted definition, with
-/// nothing behind it still rolling ([`World::objections`]). The server's versions give the order of what happened, the
-/// observer's clock the age of each moment. One moment must explain all of it: a spec of one moment and a health of
-/// another do not add up.
+/// Such a write is lawful if the namespace, **as it was between [`CROSSING`] before the write and the write**, explains it:
+/// the new template is the definition of the stack at that moment (image, variables, program, arguments), and at that moment
+/// every dependency of that spec held its condition at its own wanted definition, with nothing behind it still rolling
+/// ([`World::objections`]). The server's versions give the order of what happened, the
+/// observer's clock the age of each moment. The stack and its children reach an operator by separate watches, so it may see
+/// the one as it was a moment before the other; the two moments are each within [`CROSSING`]. The children are all of one.
 ///
 /// Writes by the test's own hand ([`HAND`]) are not judged; what the operator makes of them is.
 pub fn violations(history: &[Seen]) -> Vec<Violation> {
@@ -60,8 +60,12 @@ pub fn violations(history: &[Seen]) -> Vec<Violation> {
         let now = &past.back().expect("the world before").1;
         if let Some((id, write)) = starts_pods(seen, now) {
             let recent = past.iter().filter(|(ended, _)| ended.is_none_or(|end| end + CROSSING >= seen.at));
-            let explained = recent.clone().any(|(_, world)| objections(world, &id, seen).is_empty());
-            if !explained {
+            let explained = |world: &World| objections(world, &id, seen).is_empty();
+            let stacks = || World::distinct_stacks(recent.clone().map(|(_, world)| world), &id.stack);
+            // Most often the namespace as it was at one moment explains it; else stack and children seen a moment apart.
+            let lawful = recent.clone().any(|(_, world)| explained(world))
+                || stacks().iter().any(|s| recent.clone().any(|(_, world)| explained(&world.with_stack(&id.stack, s))));
+            if !lawful {
                 found.push(Violation {
                     version: seen.version,
                     after: seen.at.saturating_duration_since(history[0].at),

@@ -150,6 +150,18 @@ fn news_that_crosses_the_write_is_forgiven_for_a_moment_only() {
 }
 
 #[test]
+fn an_edit_that_crosses_the_news_of_health_is_forgiven_for_a_moment_only() {
+    // When the dependency became healthy, an edit had just asked for another one.
+    let edited = |earlier| {
+        let begin = Tale::new().stack(0, "db:1", "web:1", "Healthy").deployment(9, "db", "db:1", 1, 0);
+        let edit = begin.stack(400, "db:2", "web:1", "Healthy");
+        edit.deployment(earlier, "db", "db:1", 1, 1).deployment(9, "web", "web:1", 0, 0)
+    };
+    assert_eq!(edited(50).violations(), [""; 0]);
+    assert_eq!(edited(400).violations(), ["web"]);
+}
+
+#[test]
 fn a_write_of_a_spec_long_gone_is_a_violation() {
     assert_eq!(running("Healthy").deployment(5000, "db", "db:7", 0, 1).violations(), ["db"]);
 }
@@ -223,6 +235,16 @@ fn a_daemon_set_is_healthy_on_every_node_it_wants() {
     assert_eq!(web(&status(3, 2, 3)), ["web"]);
     assert_eq!(web(&status(3, 3, 2)), ["web"]);
     assert_eq!(web(&json!({})), ["web"], "nothing wanted by a controller that has not looked is not healthy");
+    // It cannot say that it was complete once: for the update of a running dependant, all updated and one available is enough.
+    let update = |later: &Value| {
+        let tale = Tale::new().spec(0, &moded("Global", "db:1")).db(9, Kind::DaemonSet, "db:1", &status(3, 3, 3));
+        let mut edited = moded("Global", "db:1");
+        edited["services"]["web"]["image"] = json!("web:2");
+        let tale = tale.deployment(9, "web", "web:1", 1, 1).db(9, Kind::DaemonSet, "db:1", later);
+        tale.spec(400, &edited).deployment(400, "web", "web:2", 0, 1).violations()
+    };
+    assert_eq!(update(&status(3, 3, 1)), [""; 0]);
+    assert_eq!(update(&status(3, 3, 0)), ["web"]);
 }
 
 #[test]

@@ -25,6 +25,21 @@ impl Workload {
         is_complete(self.kind, &self.object)
     }
 
+    /// Whether its status may be that of one which was complete and lost some pods since. Only Deployments remember; of the
+    /// others, all pods being of the newest template and one of them available is as much as can be told.
+    pub fn may_have_been_complete(&self) -> bool {
+        let (there, updated) = match self.kind {
+            Kind::DaemonSet => ("currentNumberScheduled", "updatedNumberScheduled"),
+            Kind::StatefulSet => ("replicas", "updatedReplicas"),
+            _ => return self.is_complete(),
+        };
+        let count = |field: &str| json::number(&self.object, &format!("/status/{field}"));
+        count("observedGeneration") >= generation(&self.object)
+            && count(there) == self.wanted()
+            && count(updated) == self.wanted()
+            && self.available() > 0
+    }
+
     /// Available pods; a Job that succeeded counts as one.
     pub fn available(&self) -> i64 {
         available(self.kind, &self.object)

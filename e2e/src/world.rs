@@ -71,10 +71,25 @@ impl World {
             since: before.as_ref().map_or(seen.version, |w| w.since),
             completed: before.and_then(|w| w.completed),
         };
-        if workload.is_complete() {
+        if workload.is_complete() || workload.may_have_been_complete() {
             workload.completed = Some(Arc::new(seen.object["spec"]["template"].clone()));
         }
         of_service.insert(key, workload);
+    }
+
+    /// The versions in which these worlds have the stack.
+    pub fn distinct_stacks<'a>(worlds: impl Iterator<Item = &'a World>, stack: &str) -> Vec<Arc<Value>> {
+        let mut found: Vec<Arc<Value>> = worlds.filter_map(|w| w.stacks.get(stack).cloned()).collect();
+        found.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        found
+    }
+
+    /// This world with another version of the stack.
+    #[must_use]
+    pub fn with_stack(&self, stack: &str, object: &Arc<Value>) -> World {
+        let mut other = self.clone();
+        other.stacks.insert(stack.to_owned(), object.clone());
+        other
     }
 
     /// The service's workload of this kind and name.

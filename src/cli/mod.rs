@@ -5,6 +5,7 @@ pub mod findings;
 pub mod render;
 pub mod run;
 pub mod scalar;
+pub mod scale;
 pub mod schema;
 pub mod source;
 pub mod status;

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use super::answer;
 use super::validate::{level, load_stack};
 use crate::api::{AppStack, PodSecurity};
-use crate::child::Kind;
 use crate::render::{Part, Settings, render};
 use crate::rollout::first_count;
 use crate::stack::{Problems, check};
@@ -57,11 +56,11 @@ pub fn objects(written: &AppStack, most: PodSecurity) -> Result<Vec<Value>, Prob
         {
             meta.remove("ownerReferences");
         }
-        if id.kind == Kind::Deployment
+        if id.kind.has_replicas()
             && let Part::Service(name) = &wanted.part
             && let Some(service) = stack.services.get(name)
         {
-            object["spec"]["replicas"] = json!(first_count(&service.scale));
+            object["spec"]["replicas"] = json!(if stack.stopped { 0 } else { first_count(&service.scale) });
         }
         object
     });

@@ -134,7 +134,7 @@ fn verdict(of: &Subject<'_>, services: &BTreeMap<String, ServiceStatus>) -> (Ver
     }
     if let [first, rest @ ..] = moving.as_slice() {
         let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-        return (Verdict::Reconciling, "Progressing", format!("{}{more} rolling out", explain(first)));
+        return (Verdict::Reconciling, "Progressing", format!("rolling out {}{more}", explain(first)));
     }
     if let [first, ..] = waiting.as_slice() {
         return (Verdict::Reconciling, "WaitingForDependencies", explain(first));

@@ -81,6 +81,18 @@ impl Running {
         if volume.single_writer && mode != "ReadWriteOncePod" {
             found.push(format!("several pods could write to {name}: it is {mode}"));
         }
+        if mode == "ReadWriteOnce" {
+            let claim = self.named(name);
+            let mounts = |p: &&(Kind, Value)| {
+                json::items(&p.1, "/spec/volumes").any(|v| v["persistentVolumeClaim"]["claimName"] == claim.as_str())
+            };
+            let pods = self.objects.iter().filter(|(kind, _)| *kind == Kind::Pod).filter(mounts);
+            let nodes: BTreeMap<&str, &str> =
+                pods.map(|(_, p)| (json::text(p, "/spec/nodeName"), json::name(p))).collect();
+            if nodes.len() > 1 {
+                found.push(format!("{name} can be on one node only, its users are on {nodes:?}"));
+            }
+        }
         let workloads = self.workloads();
         for user in &volume.users {
             let Some((_, workload)) = workloads.get(user) else { continue };

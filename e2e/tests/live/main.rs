@@ -4,12 +4,20 @@
 
 mod autoscale;
 mod bad_input;
+mod config;
 mod drift;
+mod faults;
 mod golden;
+mod jobs;
+mod modes;
+mod needs;
 mod order;
 mod ownership;
+mod pod_security;
 mod quiet;
 mod samples;
+mod scaling;
 mod stacks;
+mod storage;
 mod upgrade;
 mod walls;

@@ -1,0 +1,178 @@
+//! `appstack scale`: how many pods services have.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::{Value, json};
+
+use super::run::client;
+use crate::api::{AppStack, Mode, PodSecurity};
+use crate::stack::check;
+
+/// Managers that put a stack back to what Git says.
+const FROM_GIT: [&str; 3] = ["argocd", "kustomize-controller", "helm-controller"];
+
+/// Set how many pods services have
+#[derive(Args, Clone, Debug)]
+pub struct ScaleArgs {
+    /// Name of the stack
+    name: String,
+    /// A service and its count
+    #[arg(required = true, value_name = "SERVICE=N", value_parser = service_and_count)]
+    counts: Vec<(String, i32)>,
+    /// Its namespace
+    #[arg(long, short, value_name = "NAMESPACE", default_value = "default")]
+    namespace: String,
+    /// Context of the kubeconfig [default: the current one]
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// `server`: let the API server check the change, and change nothing; `client`: only say what would change
+    #[arg(long, value_name = "WHERE", default_value = "none", value_parser = ["none", "client", "server"])]
+    dry_run: String,
+}
+
+fn service_and_count(text: &str) -> Result<(String, i32), String> {
+    let parsed = text.split_once('=').and_then(|(service, count)| Some((service.to_owned(), count.parse().ok()?)));
+    parsed
+        .filter(|(service, count)| !service.is_empty() && (0..=1000).contains(count))
+        .ok_or_else(|| "must be SERVICE=N with N from 0 to 1000, such as web=3".into())
+}
+
+/// Exit codes: 0 scaled, 1 refused, 3 no cluster.
+pub fn run(args: &ScaleArgs) -> ExitCode {
+    let Ok(runtime) = tokio::runtime::Runtime::new() else {
+        eprintln!("error: could not start the async runtime");
+        return ExitCode::from(3);
+    };
+    runtime.block_on(async {
+        let client = match client(args.context.clone()).await {
+            Ok(client) => client,
+            Err(error) => {
+                eprintln!("error: could not find an API server: {error}; set KUBECONFIG or --context");
+                return ExitCode::from(3);
+            }
+        };
+        match scale(args, client).await {
+            Ok(code) => code,
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                eprintln!("error: stack '{}' was changed at the same moment, nothing was scaled; try again", args.name);
+                ExitCode::from(1)
+            }
+            Err(error) => {
+                eprintln!("error: could not scale stack {}/{}: {error}", args.namespace, args.name);
+                ExitCode::from(3)
+            }
+        }
+    })
+}
+
+async fn scale(args: &ScaleArgs, client: Client) -> kube::Result<ExitCode> {
+    let api: Api<AppStack> = Api::namespaced(client, &args.namespace);
+    let Some(stack) = api.get_opt(&args.name).await? else {
+        eprintln!("error: no AppStack '{}' in namespace '{}'", args.name, args.namespace);
+        return Ok(ExitCode::from(1));
+    };
+    let refusals = refusals(&stack, &args.counts);
+    if !refusals.is_empty() {
+        eprintln!("error: nothing was scaled");
+        for refusal in refusals {
+            eprintln!("  {refusal}");
+        }
+        return Ok(ExitCode::from(1));
+    }
+    if args.dry_run != "client" {
+        let params = PatchParams {
+            field_manager: Some("appstack-scale".into()),
+            dry_run: args.dry_run == "server",
+            ..PatchParams::default()
+        };
+        api.patch(&args.name, &params, &Patch::Merge(&patch(&stack, &args.counts))).await?;
+    }
+    let would = if args.dry_run == "none" { "" } else { " (dry run)" };
+    for (service, count) in &args.counts {
+        let before = stack.spec.services.get(service).and_then(|s| s.replicas).unwrap_or(1);
+        println!("{service}: {before} -> {count}{would}");
+    }
+    let managers = stack.managed_fields().iter().filter_map(|entry| entry.manager.as_deref());
+    if let Some(manager) = managers.into_iter().find(|manager| FROM_GIT.iter().any(|git| manager.contains(git))) {
+        eprintln!("note: {manager} keeps this stack as Git has it, and will put the count back; change it there");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Every reason against these counts, each naming its field.
+fn refusals(stack: &AppStack, counts: &[(String, i32)]) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut scaled = stack.clone();
+    for (name, count) in counts {
+        let Some(service) = scaled.spec.services.get_mut(name) else {
+            let names: Vec<&str> = stack.spec.services.keys().map(String::as_str).collect();
+            all.push(format!("spec.services[{name}]: no such service; there are: {}", names.join(", ")));
+            continue;
+        };
+        let mode = service.mode.unwrap_or_default();
+        if service.autoscale.is_some() {
+            all.push(format!("spec.services[{name}].autoscale: load sets the count; change its min and max"));
+        } else if mode != Mode::Replicated {
+            all.push(format!("spec.services[{name}].mode: a service of mode {mode:?} has no count"));
+        }
+        service.replicas = Some(*count);
+    }
+    if all.is_empty()
+        && let (Err(problems), Ok(_)) = (check(&scaled, PodSecurity::Privileged), check(stack, PodSecurity::Privileged))
+    {
+        all.extend(problems.all.iter().map(ToString::to_string));
+    }
+    all
+}
+
+/// Only what changes, and only if the stack is still the one that was looked at.
+fn patch(stack: &AppStack, counts: &[(String, i32)]) -> Value {
+    let services: serde_json::Map<String, Value> =
+        counts.iter().map(|(service, count)| (service.clone(), json!({"replicas": count}))).collect();
+    json!({"metadata": {"resourceVersion": stack.metadata.resource_version}, "spec": {"services": services}})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stack(services: &Value) -> AppStack {
+        serde_json::from_value(
+            json!({"apiVersion": "appstack.dev/v1alpha1", "kind": "AppStack", "metadata": {"name": "shop"},
+            "spec": {"volumes": {"data": {"size": "1Gi", "accessMode": "ReadWriteOncePod"}}, "services": services}}),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn what_cannot_have_a_count_is_refused_by_field() {
+        let stack = stack(&json!({
+            "web": {"image": "web:1"},
+            "auto": {"image": "web:1", "resources": {"requests": {"cpu": 1}}, "autoscale": {"max": 3, "cpuPercent": 50}},
+            "agent": {"image": "agent:1", "mode": "Global"},
+            "db": {"image": "db:1", "mounts": {"/data": {"volume": "data"}}},
+        }));
+        let refusals = |name: &str, count| refusals(&stack, &[(name.to_owned(), count)]).concat();
+        assert_eq!(refusals("web", 3), "");
+        assert_eq!(refusals("db", 1), "");
+        for (name, says) in [
+            ("auto", "spec.services[auto].autoscale: "),
+            ("agent", "spec.services[agent].mode: "),
+            ("db", "spec.services[db].mounts[/data]: volume 'data' is ReadWriteOncePod"),
+            ("wep", "spec.services[wep]: no such service; there are: agent, auto, db, web"),
+        ] {
+            assert!(refusals(name, 3).starts_with(says), "{name}: {}", refusals(name, 3));
+        }
+    }
+
+    #[test]
+    fn counts_are_read_strictly() {
+        assert_eq!(service_and_count("web=3"), Ok(("web".into(), 3)));
+        for text in ["web", "web=", "=3", "web=-1", "web=1001", "web=x"] {
+            assert!(service_and_count(text).is_err(), "{text}");
+        }
+    }
+}
