@@ -37,7 +37,7 @@ fn objects(spec: Value) -> BTreeMap<String, Value> {
 
 /// The spec of a stack with one service.
 fn only(service: Value) -> Value {
-    json!({"services": {"web": service}})
+    Value::from_iter([("services", Value::from_iter([("web", service)]))])
 }
 
 /// The pod of the only service.
