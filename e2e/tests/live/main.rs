@@ -6,6 +6,7 @@ mod autoscale;
 mod bad_input;
 mod drift;
 mod golden;
+mod kinds;
 mod order;
 mod ownership;
 mod quiet;
