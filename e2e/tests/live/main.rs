@@ -11,6 +11,7 @@ mod golden;
 mod jobs;
 mod modes;
 mod needs;
+mod kinds;
 mod order;
 mod ownership;
 mod pod_security;
