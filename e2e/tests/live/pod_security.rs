@@ -35,7 +35,7 @@ async fn label(client: &Client, namespace: &str, level: &Value) {
 async fn admission(api: &Api<DynamicObject>, template: &Value) -> Result<(), String> {
     let mut spec = template["spec"].clone();
     // Looked up before Pod Security is asked, and no part of it.
-    for field in ["serviceAccountName", "priorityClassName", "runtimeClassName"] {
+    for field in ["serviceAccountName", "priorityClassName", "preemptionPolicy", "runtimeClassName"] {
         spec.as_object_mut().unwrap().remove(field);
     }
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "spec": spec, "metadata": {
