@@ -62,8 +62,11 @@ pub fn violations(history: &[Seen]) -> Vec<Violation> {
             let recent = past.iter().filter(|(ended, _)| ended.is_none_or(|end| end + CROSSING >= seen.at));
             let explained = |world: &World| objections(world, &id, seen).is_empty();
             let stacks = || World::distinct_stacks(recent.clone().map(|(_, world)| world), &id.stack);
-            // Most often the namespace as it was at one moment explains it; else stack and children seen a moment apart.
-            let lawful = recent.clone().any(|(_, world)| explained(world))
+            // A stopped stack is written without regard to order, as nothing of it runs. Else:
+            // most often the namespace as it was at one moment explains it; else stack and children seen a moment apart.
+            let none = wanted(seen.kind, &seen.object) == 0;
+            let lawful = none && recent.clone().any(|(_, world)| world.is_stopped(&id.stack))
+                || recent.clone().any(|(_, world)| explained(world))
                 || stacks().iter().any(|s| recent.clone().any(|(_, world)| explained(&world.with_stack(&id.stack, s))));
             if !lawful {
                 found.push(Violation {
@@ -106,7 +109,6 @@ fn starts_pods(seen: &Seen, before: &World) -> Option<(Id, String)> {
     let id = Id::of(&seen.object)?;
     let template = |object: &Value| object["spec"]["template"].clone();
     let write = match before.named(&id, kind, json::name(&seen.object)) {
-        None if before.is_stopped(&id.stack) && wanted(kind, &seen.object) == 0 => return None,
         // Made again over the pods it had: a StatefulSet, whose claim templates cannot be changed otherwise.
         None if kind == Kind::StatefulSet && before.has_pod(&id, &template(&seen.object)["spec"]) => return None,
         None => "created",

@@ -9,6 +9,7 @@ mod drift;
 mod faults;
 mod golden;
 mod jobs;
+mod kinds;
 mod modes;
 mod needs;
 mod order;

@@ -24,7 +24,12 @@ pub fn of_namespace(documents: &[Value]) -> Vec<Value> {
     let all = secrets.iter().map(|name| object("Secret", name, json!({"stringData": keys})));
     let all = all.chain(config_maps.iter().map(|name| object("ConfigMap", name, json!({"data": keys}))));
     let all = all.chain(claims.iter().map(|name| object("PersistentVolumeClaim", name, claim.clone())));
-    all.chain(accounts.iter().map(|name| object("ServiceAccount", name, json!({})))).collect()
+    let all = all.chain(accounts.iter().map(|name| object("ServiceAccount", name, json!({}))));
+    // What the documents bring along is theirs.
+    let brought = |object: &Value| {
+        documents.iter().any(|d| d["kind"] == object["kind"] && d["metadata"]["name"] == object["metadata"]["name"])
+    };
+    all.filter(|object| !brought(object)).collect()
 }
 
 /// Objects of the cluster that they refer to.
@@ -32,7 +37,8 @@ pub async fn make_for_cluster(client: &Client, documents: &[Value]) {
     for name in texts(documents, "runtimeClassName") {
         make(client, "node.k8s.io", "RuntimeClass", &name, json!({"handler": "runc"})).await;
     }
-    for name in texts(documents, "priorityClassName") {
+    // The cluster has those of its own.
+    for name in texts(documents, "priorityClassName").into_iter().filter(|name| !name.starts_with("system-")) {
         make(client, "scheduling.k8s.io", "PriorityClass", &name, json!({"value": 1000})).await;
     }
 }
