@@ -31,10 +31,9 @@ fn name(feature: &Path) -> String {
     feature.file_name().unwrap().to_str().unwrap().to_owned()
 }
 
-/// The stack of a feature as it is written. What follows it is what a cluster must have for its pods to start.
+/// The stack of a feature as it is written.
 fn written(feature: &Path) -> Value {
-    let text = std::fs::read_to_string(feature.join("stack.yaml")).unwrap();
-    serde_saphyr::from_str(text.split("\n---\n").next().unwrap_or_default()).unwrap()
+    serde_saphyr::from_str(&std::fs::read_to_string(feature.join("stack.yaml")).unwrap()).unwrap()
 }
 
 /// The objects of every feature.

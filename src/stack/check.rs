@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::model::{
-    Config, Health, Mount, Need, Network, Placement, PreStart, Problem, Problems, Service, Source, Stack,
-};
-use super::{definition, env, graph, health, mounts, networks, patch, pod_security, ports, scale, volumes};
+use super::model::{Health, Mount, Need, Network, Placement, PreStart, Problem, Problems, Service, Source, Stack};
+use super::{configs, definition, env, graph, health, mounts, networks, patch, pod_security, ports, scale, volumes};
 use crate::api::{self, AccessMode, AppStack, AppStackSpec, Condition, Mode, OpenTo, PodSecurity, Quantity};
 use crate::child::digest::Digest;
 
@@ -45,6 +43,8 @@ pub fn check(written: &AppStack, most: PodSecurity) -> Result<Stack, Problems> {
         })
         .collect();
 
+    let configs = configs::configs(&services, spec, &mut problems);
+
     problems.sort();
     problems.dedup();
     let order = match graph::order(&edges) {
@@ -61,7 +61,7 @@ pub fn check(written: &AppStack, most: PodSecurity) -> Result<Stack, Problems> {
         isolation: spec.isolation.unwrap_or_default(),
         stopped: spec.stopped.unwrap_or_default(),
         networks: joined(&services, spec),
-        configs: configs(&services, spec),
+        configs,
         volumes,
         order,
         services,
@@ -373,7 +373,7 @@ pub(super) fn unknown<'a>(
     format!("no {what} '{name}' in {declared_in}; {known}")
 }
 
-fn used<'a>(
+pub(super) fn used<'a>(
     services: &'a BTreeMap<String, Service>,
     pick: impl Fn(&'a Source) -> Option<&'a String>,
 ) -> impl Iterator<Item = &'a String> {
@@ -390,21 +390,6 @@ fn joined(services: &BTreeMap<String, Service>, spec: &AppStackSpec) -> BTreeMap
             (name.clone(), Network { internal: written.internal.unwrap_or_default(), shared: written.shared_name })
         })
         .collect()
-}
-
-fn configs(services: &BTreeMap<String, Service>, spec: &AppStackSpec) -> BTreeMap<String, Config> {
-    let from_env = services.values().flat_map(|s| &s.env_from).filter_map(|from| from.source.config());
-    let names: BTreeSet<&String> = used(services, Source::config).chain(from_env).collect();
-    names.into_iter().filter_map(|name| Some((name.clone(), config(name, spec.configs.get(name)?)))).collect()
-}
-
-fn config(name: &str, written: &api::Config) -> Config {
-    let data = match &written.content {
-        Some(content) => BTreeMap::from([(name.to_owned(), content.clone())]),
-        None => written.data.clone(),
-    };
-    let content = if written.binary_data.is_empty() { json!(data) } else { json!([data, written.binary_data]) };
-    Config { hash: Digest::of(&content).hex8(), data, binary_data: written.binary_data.clone() }
 }
 
 #[cfg(test)]

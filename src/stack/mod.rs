@@ -3,6 +3,7 @@
 //! Pure. [`check`] is the only way in, for the operator and for the command line alike; renderers take nothing else.
 
 mod check;
+mod configs;
 pub mod definition;
 mod env;
 pub mod graph;
