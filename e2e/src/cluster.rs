@@ -11,13 +11,15 @@ use kube::core::GroupVersionKind;
 use kube::{Api, Client, Config};
 use serde_json::Value;
 
-use crate::{eventually, json};
+use crate::{eventually, grant, json};
 
 /// A control plane that is up, with the CRD installed.
 #[derive(Debug)]
 pub struct Cluster {
     /// Access as administrator.
     pub kubeconfig: PathBuf,
+    /// Access with what `appstack rbac` grants and nothing else: the operators under test have no more.
+    pub operator_kubeconfig: PathBuf,
     /// The API server's audit log; without one, requests cannot be counted.
     pub audit_log: Option<PathBuf>,
 }
@@ -30,8 +32,13 @@ impl Cluster {
             let cluster = Self::named().unwrap_or_else(Self::start);
             // Own thread: the caller may already be inside a runtime, and clients belong to the runtime they were made in.
             std::thread::scope(|scope| {
-                let install = || runtime().block_on(install_crd(&cluster));
-                scope.spawn(install).join().expect("installing the CRD");
+                let install = || {
+                    runtime().block_on(async {
+                        install_crd(&cluster).await;
+                        grant::operator(&cluster).await;
+                    });
+                };
+                scope.spawn(install).join().expect("installing the CRD and the operator's permissions");
             });
             cluster
         })
@@ -50,7 +57,8 @@ impl Cluster {
 
     fn named() -> Option<Cluster> {
         let kubeconfig = PathBuf::from(std::env::var_os("E2E_KUBECONFIG")?);
-        Some(Cluster { kubeconfig, audit_log: std::env::var_os("E2E_AUDIT_LOG").map(PathBuf::from) })
+        let audit_log = std::env::var_os("E2E_AUDIT_LOG").map(PathBuf::from);
+        Some(Cluster { kubeconfig, operator_kubeconfig: grant::kubeconfig(), audit_log })
     }
 
     /// Builds the embedded control plane and starts one whose end is the end of this process.
@@ -73,6 +81,7 @@ impl Cluster {
         let path = |key: &str| said.lines().find_map(|line| line.strip_prefix(key)).map(PathBuf::from);
         Cluster {
             kubeconfig: path("KUBECONFIG=").unwrap_or_else(|| panic!("no line KUBECONFIG=<path> in:\n{said}")),
+            operator_kubeconfig: grant::kubeconfig(),
             audit_log: path("AUDIT_LOG="),
         }
     }

@@ -17,6 +17,7 @@ pub mod audit;
 pub mod cluster;
 pub mod expected;
 pub mod gate;
+mod grant;
 pub mod json;
 pub mod kinds;
 pub mod live;

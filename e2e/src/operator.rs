@@ -23,7 +23,7 @@ impl Setup {
         Setup {
             namespace: space.name.clone(),
             log: operator_log(&space.test),
-            kubeconfig: Cluster::get().kubeconfig.clone(),
+            kubeconfig: Cluster::get().operator_kubeconfig.clone(),
             args: Vec::new(),
             env: Vec::new(),
         }

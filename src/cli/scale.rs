@@ -77,7 +77,9 @@ async fn scale(args: &ScaleArgs, client: Client) -> kube::Result<ExitCode> {
     let refusals = refusals(&stack, &args.counts);
     if !refusals.is_empty() {
         eprintln!("error: nothing was scaled");
-        refusals.iter().for_each(|refusal| eprintln!("  {refusal}"));
+        for refusal in refusals {
+            eprintln!("  {refusal}");
+        }
         return Ok(ExitCode::from(1));
     }
     if args.dry_run != "client" {

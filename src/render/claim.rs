@@ -24,7 +24,7 @@ pub(super) fn claim(stack: &Stack, volume: &str, wanted: &Volume) -> Option<Pers
     Some(PersistentVolumeClaim { metadata, spec: Some(spec(storage, wanted.access_mode)), status: None })
 }
 
-/// From which a StatefulSet makes a claim for each pod: `<volume>-<stack>-<service>-<number>`. Written with all that the server would add,
+/// From which a StatefulSet makes a claim for each pod: `volume-<volume>-<stack>-<service>-<number>`. Written with all that the server would add,
 /// since the list is one atomic field.
 pub(super) fn template(stack: &Stack, volume: &str, storage: &Storage, mode: AccessMode) -> PersistentVolumeClaim {
     let mut metadata = metadata::kept(stack, volume_name(volume), &Part::Volume(volume.to_owned()));

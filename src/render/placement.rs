@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{Affinity, PodAffinity, PodAffinityTerm, Toleration, TopologySpreadConstraint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
-use super::{Part, metadata};
+use super::{metadata, pod};
 use crate::api::{self, SpreadMode, TaintEffect, TolerationOperator};
 use crate::child::digest::Digest;
 use crate::child::labels;
@@ -71,7 +71,7 @@ pub(super) fn spread(stack: &Stack, service: &Service) -> Vec<TopologySpreadCons
             }
             .into(),
             label_selector: Some(LabelSelector {
-                match_labels: Some(metadata::identity(stack, &Part::Service(service.name.clone()))),
+                match_labels: Some(pod::identity(stack, service)),
                 match_expressions: None,
             }),
             match_label_keys: (service.workload == Workload::Deployment).then(|| vec!["pod-template-hash".into()]),

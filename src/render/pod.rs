@@ -66,10 +66,8 @@ pub(super) fn template(stack: &Stack, service: &Service, settings: &Settings) ->
 fn pod_labels(stack: &Stack, service: &Service) -> BTreeMap<String, String> {
     let mut all = service.pod_labels.clone();
     all.extend(metadata::all(stack, &Part::Service(service.name.clone())));
-    if matches!(service.workload, Workload::Job(_)) && service.ports.is_empty() {
-        all.remove(labels::SERVICE);
-        all.insert(labels::JOB.into(), service.name.clone());
-    }
+    all.remove(labels::SERVICE);
+    all.extend(identity(stack, service));
     let mut marks = Vec::new();
     for network in &service.networks {
         marks.push(labels::in_network(network));
@@ -80,6 +78,16 @@ fn pod_labels(stack: &Stack, service: &Service) -> BTreeMap<String, String> {
     marks.extend(placement::ties(stack, &service.mounts).into_iter().map(|tie| tie.label));
     all.extend(marks.into_iter().map(|label| (label, String::new())));
     all
+}
+
+/// By these labels the pods of a service are known: a Service does not select those of a Job that nothing may dial.
+pub(super) fn identity(stack: &Stack, service: &Service) -> BTreeMap<String, String> {
+    let mut own = metadata::identity(stack, &Part::Service(service.name.clone()));
+    if matches!(service.workload, Workload::Job(_)) && service.ports.is_empty() {
+        own.remove(labels::SERVICE);
+        own.insert(labels::JOB.into(), service.name.clone());
+    }
+    own
 }
 
 fn dns(wanted: &DnsConfig) -> PodDNSConfig {

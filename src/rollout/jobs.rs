@@ -6,7 +6,7 @@ use super::planner::{Planner, one_line};
 use super::prune;
 use crate::api::Condition;
 use crate::child::{Child, ChildId, Kind, labels};
-use crate::render::Part;
+use crate::render::{Children, Part};
 use crate::stack::{Service, Volume};
 
 impl Planner<'_> {
@@ -14,14 +14,26 @@ impl Planner<'_> {
     pub(super) fn fill(&mut self, name: &str, volume: &Volume) {
         let Some(populate) = &volume.populate else { return };
         let part = Part::Volume(name.to_owned());
-        let job = self.wanted.iter().find(|(id, wanted)| id.kind == Kind::Job && wanted.part == part);
+        let wanted: &Children = self.wanted;
+        let job = wanted.iter().find(|(id, wanted)| id.kind == Kind::Job && wanted.part == part);
         let Some((id, wanted)) = job else { return };
-        self.note_refusal(id, wanted);
-        if let Some(unfilled) = self.unfilled(id, name, &populate.revision) {
-            self.out.unfilled.insert(name.to_owned(), unfilled);
-        }
+        let refused = self.note_refusal(id, wanted);
         let nothing_there = self.ours(id, wanted).is_none();
-        if !nothing_there || self.out.refusals.contains_key(id) || self.stack.stopped {
+        let needed = self.needed_to_fill(name);
+        // What is not there and cannot be, its claim above all, holds the Job as it would hold a service.
+        let missing = |id: &&ChildId| self.wanted.get(*id).is_some_and(|w| self.ours(id, w).is_none());
+        let refusal = needed.iter().filter(missing).chain([id]).find_map(|id| self.out.refusals.get(id)).cloned();
+        let unfilled = match refusal.filter(|_| nothing_there || refused) {
+            Some(refusal) => Some(Unfilled::Failed(Cause {
+                path: Vec::new(),
+                reason: refusal.kind.reason().into(),
+                message: refusal.message,
+            })),
+            None => self.unfilled(id, name, &populate.revision),
+        };
+        let held = matches!(&unfilled, Some(Unfilled::Failed(cause)) if cause.path.is_empty());
+        self.out.unfilled.extend(unfilled.map(|unfilled| (name.to_owned(), unfilled)));
+        if !nothing_there || held || self.stack.stopped {
             return;
         }
         let older: Vec<Delete> = self
@@ -39,23 +51,25 @@ impl Planner<'_> {
             .collect();
         let runs = self.parts.filling(name).any(|pod| !pod.facts.pod.ended);
         if older.is_empty() && !runs {
-            let claim = self.shared.iter().filter(|(other, part)| {
-                matches!(part, Part::Stack) || (other.kind == Kind::Claim && **part == Part::Volume(name.to_owned()))
-            });
-            let after: Vec<ChildId> = claim.map(|(id, _)| (*id).clone()).collect();
-            let (id, guard) = (id.clone(), Guard::Absent);
-            self.write(&id, Body::Object { guard, replicas: None, keep: None }, after);
+            self.write(id, Body::Object { guard: Guard::Absent, replicas: None, keep: None }, needed);
         }
         self.out.deletes.extend(older.into_iter().filter(|delete| !delete.child.is_going()));
+    }
+
+    /// The claim, and the walls of the stack.
+    fn needed_to_fill(&self, volume: &str) -> Vec<ChildId> {
+        let needed = self.shared.iter().filter(|(id, part)| match part {
+            Part::Stack => true,
+            Part::Volume(name) => id.kind == Kind::Claim && name == volume,
+            _ => false,
+        });
+        needed.map(|(id, _)| (*id).clone()).collect()
     }
 
     fn unfilled(&self, id: &ChildId, volume: &str, revision: &str) -> Option<Unfilled> {
         let failed = |reason: &str, message: String| {
             Some(Unfilled::Failed(Cause { path: vec![format!("volume {volume}")], reason: reason.into(), message }))
         };
-        if let Some(refusal) = self.out.refusals.get(id) {
-            return failed(refusal.kind.reason(), refusal.message.clone());
-        }
         let live = self.wanted.get(id).and_then(|wanted| self.ours(id, wanted));
         let trouble = || health::trouble(self.parts.filling(volume), revision).or_else(|| health::refused_pods(live?));
         match health::progress(Kind::Job, live.map(AsRef::as_ref), revision) {

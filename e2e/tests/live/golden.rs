@@ -4,13 +4,14 @@ use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use e2e::{Live, json, live_within};
+use e2e::{Live, eventually, json, live_within};
 use futures::{FutureExt, StreamExt, stream};
 use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
+use crate::needs;
 use crate::stacks::{SOON, is_signal, operator_has_looked};
 
 // "Every object of every golden fixture, applied once to the real server, reads back with the same digest": an operator
@@ -24,6 +25,10 @@ fn every_golden_object_reads_back_as_it_was_sent() {
         assert!(!fixtures.is_empty(), "there are no golden fixtures");
         let classes: Vec<String> = fixtures.iter().flat_map(|(_, documents)| classes(documents)).collect();
         make_classes(classes).await;
+        let client = e2e::cluster::Cluster::get().client("golden").await;
+        for (_, documents) in &fixtures {
+            needs::make_for_cluster(&client, documents).await;
+        }
         let count = fixtures.len();
         let outcomes = stream::iter(fixtures).map(|(name, documents)| {
             let test = format!("golden_{}", name.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
@@ -41,17 +46,30 @@ async fn reads_back(t: Arc<Live>, documents: Vec<Value>) {
     let audit = t.audit();
     let args = ["--max-pod-security", "Privileged"];
     let mut operator = t.space.operator().args(&args).start();
+    for object in needs::of_namespace(&documents) {
+        t.space.apply_object(&object).await;
+    }
     for document in &documents {
         t.space.apply_object(document).await;
     }
     for stack in documents.iter().filter(|d| d["kind"] == "AppStack") {
-        t.space.wait_ready(json::name(stack), SOON).await;
+        at_rest(&t, json::name(stack)).await;
     }
     operator_has_looked(&t, "applied").await;
     let mark = audit.mark().await;
     operator.restart();
     operator_has_looked(&t, "restarted").await;
     audit.since(mark).await.without(is_signal).assert_none(&t.space.test);
+}
+
+/// Ready, or waiting for nothing but a node that these nodes are not.
+async fn at_rest(t: &Live, stack: &str) {
+    eventually(SOON, &format!("stack {stack} to be at rest"), async || {
+        let status = t.space.status(stack).await;
+        let placeless = json::entries(&status, "/services").any(|(_, s)| s["reason"] == "Unschedulable");
+        if placeless || status["conditions"][0]["status"] == "True" { Ok(()) } else { Err(format!("{status:#}")) }
+    })
+    .await;
 }
 
 /// The input of each golden pair: `stack.yaml` of each folder, by the folder's name.

@@ -4,13 +4,21 @@
 
 mod autoscale;
 mod bad_input;
+mod config;
 mod drift;
+mod faults;
 mod golden;
+mod jobs;
 mod kinds;
+mod modes;
+mod needs;
 mod order;
 mod ownership;
+mod pod_security;
 mod quiet;
 mod samples;
+mod scaling;
 mod stacks;
+mod storage;
 mod upgrade;
 mod walls;

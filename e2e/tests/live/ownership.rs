@@ -91,7 +91,7 @@ fn a_foreign_object_is_never_touched_and_the_rest_goes_on() {
     e2e::cluster::Cluster::get();
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let children = rendered(&with_a_free_service());
-        assert!(children.len() >= 14, "expected one of each kind from `appstack render`, saw {}", children.len());
+        assert!(children.len() >= 26, "expected one of each kind from `appstack render`, saw {}", children.len());
         let outcomes = stream::iter(children).map(|(kind, name)| {
             let test = format!("ownership_{}_{}", kind.to_string().to_lowercase(), name.replace('-', "_"));
             let what = format!("{kind}/{name}");
@@ -110,7 +110,8 @@ async fn conflict(t: Arc<Live>, kind: Kind, name: &str) {
     // Its own controller has its say first.
     let before = eventually(SOON, "the foreign object to be settled", async || {
         let now = t.space.get(kind, name).await.ok_or("it is gone")?;
-        let settled = kind != Kind::Deployment || json::number(&now, "/status/observedGeneration") > 0;
+        let counts = matches!(kind, Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::PodDisruptionBudget);
+        let settled = !counts || json::number(&now, "/status/observedGeneration") > 0;
         if settled { Ok(now) } else { Err(now["status"].to_string()) }
     })
     .await;
@@ -131,7 +132,7 @@ async fn conflict(t: Arc<Live>, kind: Kind, name: &str) {
     println!("{kind} {name}: {}: {}", told.0, json::text(&told.1, "/message"));
     // The rest goes on: `free` has nothing to do with the others. The two policies that every pod needs hold every pod.
     match name {
-        "fc" | "fc-dns" => {}
+        "fc" | "fc-dns" | "fc-populate" => {}
         "free" | "fc-free" | "fc-net-alone" => drop(wait_state(&t, "fc", "web", "Ready").await),
         _ => drop(wait_state(&t, "fc", "free", "Ready").await),
     }
@@ -155,7 +156,15 @@ fn unchanged(kind: Kind, before: &Value, after: &Value) {
         let metadata = o["metadata"].as_object_mut().unwrap();
         metadata.remove("managedFields");
         // Their controllers write their status now and then.
-        if matches!(kind, Kind::HorizontalPodAutoscaler | Kind::Deployment) {
+        let written = [
+            Kind::HorizontalPodAutoscaler,
+            Kind::Deployment,
+            Kind::StatefulSet,
+            Kind::DaemonSet,
+            Kind::Job,
+            Kind::PodDisruptionBudget,
+        ];
+        if written.contains(&kind) {
             metadata.remove("resourceVersion");
         }
         o
@@ -166,6 +175,15 @@ fn unchanged(kind: Kind, before: &Value, after: &Value) {
 /// One of each kind, and a service that has nothing to do with the others.
 fn with_a_free_service() -> Value {
     let mut all = one_of_each("fc");
+    all["spec"]["volumes"]["own"] = json!({"size": "1Gi", "perReplica": true});
+    all["spec"]["volumes"]["models"] = json!({"size": "1Gi", "populate": {"image": "fetch:1"}});
+    let lonely = json!({"alone": {}});
+    all["spec"]["services"]["peers"] =
+        json!({"image": "peer:1", "networks": lonely, "mounts": {"/own": {"volume": "own"}}});
+    all["spec"]["services"]["agent"] = json!({"image": "agent:1", "networks": lonely, "mode": "Global"});
+    all["spec"]["services"]["migrate"] = json!({"image": "migrate:1", "networks": lonely, "mode": "Job"});
+    all["spec"]["services"]["model"] = json!({
+        "image": "model:1", "networks": {"alone": {"aliases": ["inference"]}}, "mounts": {"/models": {"volume": "models"}}});
     all["spec"]["networks"]["alone"] = json!({});
     all["spec"]["services"]["free"] = json!({"image": "free:1", "networks": {"alone": {}}});
     all
@@ -188,6 +206,18 @@ fn foreign(kind: Kind, name: &str) -> Value {
         Kind::HorizontalPodAutoscaler => {
             json!({"spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "nobody"}, "maxReplicas": 3}})
         }
+        Kind::StatefulSet => json!({"spec": {
+            "replicas": 0, "selector": {"matchLabels": labels}, "serviceName": "foreign",
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "foreign", "image": "foreign:1"}]}},
+        }}),
+        Kind::DaemonSet => json!({"spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {
+                "nodeSelector": {"no": "node"}, "containers": [{"name": "foreign", "image": "foreign:1"}]}},
+        }}),
+        Kind::Job => json!({"spec": {"suspend": true, "template": {"spec": {
+            "restartPolicy": "Never", "containers": [{"name": "foreign", "image": "foreign:1"}]}}}}),
+        Kind::PodDisruptionBudget => json!({"spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels}}}),
         other => panic!("{other} is no child"),
     };
     let mut object = json!({

@@ -1,0 +1,66 @@
+//! The operator's permissions in the cluster, exactly as they are shipped.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use kube::config::Kubeconfig;
+use kube::core::{GroupVersionKind, Request};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+use crate::cluster::{Cluster, appstack, root};
+use crate::json as field;
+
+const ACCOUNT: &str = "appstack-e2e";
+
+/// Where the operator's kubeconfig is written.
+pub fn kubeconfig() -> PathBuf {
+    root().join(format!("target/e2e/operator-{}.kubeconfig", std::process::id()))
+}
+
+/// Binds the ClusterRole that `appstack rbac` prints to a service account, and writes a kubeconfig with its token.
+pub async fn operator(cluster: &Cluster) {
+    let client = cluster.client("grant").await;
+    let printed = Command::new(appstack()).arg("rbac").output().expect("appstack rbac");
+    let role: Value =
+        serde_saphyr::from_str(&String::from_utf8_lossy(&printed.stdout)).expect("`appstack rbac` prints YAML");
+    let account =
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT, "namespace": "default"}});
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": ACCOUNT},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role["metadata"]["name"]},
+        "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": "default"}],
+    });
+    for object in [&role, &account, &binding] {
+        apply(&client, object).await;
+    }
+    let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 36_000}});
+    let request = Request::new("/api/v1/namespaces/default/serviceaccounts")
+        .create_subresource("token", ACCOUNT, &PostParams::default(), body.to_string().into_bytes())
+        .expect("a request");
+    let token: Value = client.request(request).await.expect("a token for the operator");
+    write(cluster, field::text(&token, "/status/token"));
+}
+
+async fn apply(client: &Client, object: &Value) {
+    let (group, version) = field::text(object, "/apiVersion").rsplit_once('/').unwrap_or(("", "v1"));
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, field::text(object, "/kind")));
+    let api: Api<DynamicObject> = match object["metadata"]["namespace"].as_str() {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    };
+    let how = PatchParams::apply("e2e").force();
+    api.patch(field::name(object), &how, &Patch::Apply(object)).await.unwrap_or_else(|e| panic!("{object}: {e}"));
+}
+
+fn write(cluster: &Cluster, token: &str) {
+    let mut config = Kubeconfig::read_from(&cluster.kubeconfig).expect("the administrator's kubeconfig");
+    for user in &mut config.auth_infos {
+        user.auth_info = Some(serde_json::from_value(json!({"token": token})).expect("a user"));
+    }
+    let file = &cluster.operator_kubeconfig;
+    std::fs::create_dir_all(file.parent().expect("a folder")).expect("the folder of the operator's kubeconfig");
+    let yaml = serde_saphyr::to_string(&config).expect("a kubeconfig is YAML");
+    std::fs::write(file, yaml).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+}
