@@ -7,10 +7,9 @@ use serde_json::{Value, json};
 
 use super::error::Failure;
 use super::in_the_way;
-use super::memory::Memory;
+use super::memory::{Memory, ReadBack};
 use super::reconcile::Context;
 use super::store::StackKey;
-use crate::child::digest::Digest;
 use crate::child::{Child, ChildId, ReplicasOwner, labels};
 use crate::render::{Children, Wanted};
 use crate::rollout::{Body, Guard, Refusal, RefusalKind, Write, refusal_of_size};
@@ -64,7 +63,8 @@ pub(super) async fn apply(
         while let Some((write, wanted, answer)) = answers.next().await {
             match answer {
                 Ok(got) => {
-                    memory.took(&write.id, wanted.digest, got);
+                    let stated = if let Body::Object { replicas, .. } = &write.body { *replicas } else { None };
+                    memory.took(&write.id, wanted.digest, stated, &got);
                     tracing::info!(stack = %key, child = %write.id, action = action(&write.body), "applied");
                 }
                 Err(failure) => {
@@ -127,24 +127,24 @@ fn conflict(id: &ChildId, wanted: &Wanted) -> Refusal {
     Refusal { kind: RefusalKind::NameConflict, message, wanted: wanted.digest }
 }
 
-/// One write. Returns the digest that the server read back.
+/// One write. Returns what the server read back.
 async fn send(
     context: &Context,
     key: &StackKey,
     stack: &Stack,
     write: &Write,
     wanted: &Wanted,
-) -> Result<Option<Digest>, Failure> {
+) -> Result<ReadBack, Failure> {
     let (writer, id) = (&context.writer, &write.id);
     if let Some(old) = &write.instead_of {
         writer.delete(&key.namespace, id, old, false).await?;
     }
     match &write.body {
-        Body::Grow { .. } => Ok(Some(wanted.digest)), // no wanted child is grown that way
+        Body::Grow { .. } => Ok(ReadBack::default()), // no wanted child is grown that way
         Body::Scale { count } => {
             writer.scale(&key.namespace, id, *count).await?;
             context.store.amend(id.kind, &key.namespace, &id.name, |child| child.facts.spec_replicas = Some(*count));
-            Ok(Some(wanted.digest))
+            Ok(ReadBack { digest: Some(wanted.digest), count: None })
         }
         Body::Object { guard, replicas, keep } => {
             let body = body(wanted, id, guard, *replicas, keep.as_deref());
@@ -156,9 +156,9 @@ async fn send(
                 }
                 other => other?,
             };
-            let digest = child.digest;
+            let read = ReadBack { digest: child.digest, count: child.facts.spec_replicas };
             context.store.wrote(id.kind, child);
-            Ok(digest)
+            Ok(read)
         }
     }
 }

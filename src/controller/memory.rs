@@ -15,7 +15,7 @@ use crate::api::AppStack;
 use crate::child::digest::Digest;
 use crate::child::{ChildId, Kind};
 use crate::render::{Children, render};
-use crate::rollout::{Plan, Refusal, RefusalKind, Write};
+use crate::rollout::{Plan, Refusal, RefusalKind, Settled, Write};
 use crate::stack::{Problems, Stack, check};
 
 /// Failures in a row after which one is worth a word in the status: a hiccup is over before anybody has read of it.
@@ -30,8 +30,8 @@ pub struct Memory {
     refusals: BTreeMap<ChildId, (Refusal, Instant)>,
     /// Writes and deletes that failed and may go well another time: each child waits by itself.
     retries: BTreeMap<ChildId, Retry>,
-    /// Digests (sent, read back) that differ although the server took the write.
-    pub(super) settled: BTreeMap<ChildId, (Digest, Digest)>,
+    /// Writes that the server took and reads back otherwise.
+    pub(super) settled: BTreeMap<ChildId, Settled>,
     /// Uid and generation that were reported as unreadable.
     unread: Option<(Option<String>, i64)>,
 }
@@ -41,6 +41,15 @@ pub struct Memory {
 pub(super) struct Rendered {
     of: (Option<String>, Option<i64>),
     pub(super) model: Result<(Stack, Children), Problems>,
+}
+
+/// What the server says of an object that was written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ReadBack {
+    /// Of our fields.
+    pub(super) digest: Option<Digest>,
+    /// Of pods.
+    pub(super) count: Option<i32>,
 }
 
 #[derive(Clone, Debug)]
@@ -82,12 +91,15 @@ impl Memory {
         first
     }
 
-    /// The server took a write of `wanted` and reads it back as `got`.
-    pub(super) fn took(&mut self, id: &ChildId, wanted: Digest, got: Option<Digest>) {
+    /// The server took a write of `wanted`, which stated a count or not, and reads it back as `got`.
+    pub(super) fn took(&mut self, id: &ChildId, wanted: Digest, stated: Option<i32>, got: &ReadBack) {
         self.refusals.remove(id);
         self.retries.remove(id);
-        match got {
-            Some(got) if got != wanted => self.settled.insert(id.clone(), (wanted, got)),
+        let counts = stated.zip(got.count).filter(|(stated, got)| stated != got);
+        match got.digest {
+            Some(digest) if digest != wanted || counts.is_some() => {
+                self.settled.insert(id.clone(), Settled { digests: (wanted, digest), counts })
+            }
             _ => self.settled.remove(id),
         };
     }

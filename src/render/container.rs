@@ -84,8 +84,9 @@ fn before(service: &Service) -> Container {
 }
 
 /// Copies what the image has at a path into the volume, as Docker does for a new named volume. A copy that was cut short is done again: a mark
-/// tells it from a volume in use. `lost+found` is the file system's own.
-const SEED: &str = r#"to=/.appstack/seed mark=/.appstack/seed/.appstack-seeding
+/// tells it from a volume in use. `lost+found` is the file system's own. Who does not own the volume's root may write into it (`fsGroup`), but cannot give
+/// it the times and permissions that the folder has in the image: `cp -a` of the folder itself would fail.
+pub(super) const SEED: &str = r#"to=/.appstack/seed mark=/.appstack/seed/.appstack-seeding
 [ -d "$1" ] || exit 0
 if [ ! -e "$mark" ]; then
   for file in "$to"/* "$to"/.[!.]* "$to"/..?*; do
@@ -93,7 +94,15 @@ if [ ! -e "$mark" ]; then
     if [ -e "$file" ] || [ -L "$file" ]; then exit 0; fi
   done
 fi
-: > "$mark" && cp -a "$1/." "$to/" && rm -f "$mark""#;
+: > "$mark" || exit 1
+if [ -O "$to" ]; then
+  cp -af "$1/." "$to/" || exit 1
+else
+  for file in "$1"/* "$1"/.[!.]* "$1"/..?*; do
+    if [ -e "$file" ] || [ -L "$file" ]; then cp -af "$file" "$to/" || exit 1; fi
+  done
+fi
+rm -f "$mark""#;
 
 fn seed(service: &Service, mount: &Mount) -> Container {
     let words = ["/bin/sh", "-c", SEED, "seed", &mount.path];

@@ -23,6 +23,10 @@ mod workload;
 
 #[cfg(test)]
 mod golden_tests;
+#[cfg(test)]
+mod seed_tests;
+#[cfg(test)]
+mod traps;
 
 use std::collections::BTreeMap;
 

@@ -27,20 +27,26 @@ pub(super) fn probes(health: &Health) -> Probes {
 }
 
 /// With a start period the probe runs as often as Docker's does then, so that readiness comes as soon, and the threshold grows so that it is lost as
-/// late.
+/// late; never after fewer failures than `retries`, which the rounding of an interval below a second would allow.
 fn readiness(health: &Health) -> Probe {
     if health.start_period.is_zero() {
         return probe(health, seconds(health.interval), health.retries);
     }
-    let period = seconds(health.interval.min(health.start_interval));
-    probe(health, period, checks(until_unhealthy(health), period))
+    let period = starting(health);
+    probe(health, period, checks(until_unhealthy(health), period).max(health.retries))
 }
 
-/// A failing startup probe kills, so it lasts for the start period and the failures that count after it.
+/// A failing startup probe kills, so it lasts for the start period and the failures that count after it. The first check may come right after the
+/// start, and n checks span n - 1 periods: hence one more.
 fn startup(health: &Health) -> Probe {
-    let period = seconds(health.start_interval);
+    let period = starting(health);
     let lasts = health.start_period + until_unhealthy(health);
-    probe(health, period, checks(lasts, period).max(health.retries))
+    probe(health, period, checks(lasts, period).saturating_add(1).max(health.retries))
+}
+
+/// Time between checks until the first success: never more than afterwards.
+fn starting(health: &Health) -> i32 {
+    seconds(health.interval.min(health.start_interval))
 }
 
 fn until_unhealthy(health: &Health) -> Duration {
@@ -111,37 +117,5 @@ fn seconds(duration: Duration) -> i32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Interval, timeout, retries, start period in ms; then period, timeout, threshold.
-    #[test]
-    fn dockers_numbers_as_kubernetes_numbers() {
-        for (interval, timeout, retries, start_period, expected) in [
-            (30_000, 30_000, 3, 0, (30, 30, 3)),
-            (10_000, 5_000, 5, 0, (10, 5, 5)),
-            (30_000, 10_000, 3, 40_000, (5, 10, 18)),
-            (2_000, 1_000, 3, 40_000, (2, 1, 3)),
-            (500, 100, 1, 0, (1, 1, 1)),
-            (1_500, 1_001, 2, 0, (2, 2, 2)),
-            (7_000, 1_000, 2, 1_000, (5, 1, 3)),
-        ] {
-            let millis = Duration::from_millis;
-            let health = Health {
-                probe: stack::Probe::Exec(vec!["true".into()]),
-                interval: millis(interval),
-                timeout: millis(timeout),
-                retries,
-                start_period: millis(start_period),
-                start_interval: Duration::from_secs(5),
-                restart: false,
-            };
-            let probe = readiness(&health);
-            let got = (probe.period_seconds.unwrap(), probe.timeout_seconds.unwrap(), probe.failure_threshold.unwrap());
-            assert_eq!(
-                got, expected,
-                "interval {interval} timeout {timeout} retries {retries} start period {start_period}"
-            );
-        }
-    }
-}
+#[path = "probe_tests.rs"]
+mod tests;

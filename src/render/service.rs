@@ -1,6 +1,6 @@
 //! Names for others to dial, and published ports.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Service as Object, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -48,31 +48,35 @@ pub(super) fn in_stack(stack: &Stack, service: &Service) -> Option<Object> {
 }
 
 /// `<alias>`: a further name, for all services that have it. One address in front of them if they all have ports and one of their own, else the address of
-/// each pod. Where they call one port by different names, the number is the target.
+/// each pod. Where they call one port by different names, or different ports by one, the number is the target.
 pub(super) fn alias(stack: &Stack, alias: &str, services: &[&Service]) -> Object {
-    let mut ports: BTreeMap<(i32, Protocol), ServicePort> = BTreeMap::new();
-    for port in services.iter().flat_map(|service| &service.ports) {
-        let target = IntOrString::String(port.name.clone());
-        let wanted = ServicePort {
-            name: Some(port.name.clone()),
-            port: port.number,
-            protocol: Some(port.protocol.as_str().into()),
-            target_port: Some(target.clone()),
-            app_protocol: port.app_protocol.clone(),
-            ..ServicePort::default()
-        };
-        let there = ports.entry((port.number, port.protocol)).or_insert(wanted);
-        if there.target_port.as_ref() != Some(&target) {
-            there.target_port = Some(IntOrString::Int(port.number));
-        }
-    }
-    let mut names: BTreeSet<String> = BTreeSet::new();
-    for port in ports.values_mut() {
-        let taken = port.name.as_ref().is_some_and(|name| !names.insert(name.clone()));
-        if taken {
-            port.name = Some(format!("port-{}", port.port)); // two services call different ports by one name
-        }
-    }
+    let all = || services.iter().flat_map(|service| &service.ports);
+    let ports: BTreeMap<(i32, Protocol), ServicePort> = all()
+        .rev()
+        .map(|port| {
+            let key = (port.number, port.protocol);
+            let means_others = all().any(|other| other.name == port.name && (other.number, other.protocol) != key);
+            let has_others = all().any(|other| other.name != port.name && (other.number, other.protocol) == key);
+            let protocol = port.protocol.as_str();
+            let object = ServicePort {
+                name: Some(if means_others {
+                    format!("port-{}-{}", port.number, protocol.to_lowercase())
+                } else {
+                    port.name.clone()
+                }),
+                port: port.number,
+                protocol: Some(protocol.into()),
+                target_port: Some(if means_others || has_others {
+                    IntOrString::Int(port.number)
+                } else {
+                    IntOrString::String(port.name.clone())
+                }),
+                app_protocol: port.app_protocol.clone(),
+                ..ServicePort::default()
+            };
+            (key, object)
+        })
+        .collect();
     let headless = services.iter().any(|service| service.headless || service.ports.is_empty());
     let part = Part::Alias(alias.to_owned());
     let mut selector = metadata::identity(stack, &Part::Stack);

@@ -34,7 +34,8 @@ pub(super) fn difference(
     if live.digest == Some(wanted.digest) {
         return Difference::None;
     }
-    if live.digest.is_some_and(|got| seen.settled.get(id) == Some(&(wanted.digest, got))) {
+    let settled = seen.settled.get(id).map(|settled| settled.digests);
+    if live.digest.is_some_and(|got| settled == Some((wanted.digest, got))) {
         return Difference::None;
     }
     if revision.is_none() || live.annotation(labels::REVISION) != revision {

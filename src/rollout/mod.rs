@@ -19,6 +19,6 @@ mod tests;
 
 pub use parts::Parts;
 pub use plan::{Body, Cause, Delete, Guard, Plan, Refusal, RefusalKind, Step, Unfilled, Wait, Write};
-pub use planner::{Seen, plan};
+pub use planner::{Seen, Settled, plan};
 pub use replicas::first_count;
 pub(crate) use shared::refusal_of_size;

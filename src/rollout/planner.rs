@@ -23,10 +23,20 @@ pub struct Seen<'a> {
     pub children: &'a BTreeMap<ChildId, Arc<Child>>,
     /// Writes that were refused and are not due again.
     pub refused: &'a BTreeMap<ChildId, Refusal>,
-    /// Pairs of digests (sent, read back) that one write has failed to bring together.
-    pub settled: &'a BTreeMap<ChildId, (Digest, Digest)>,
+    /// What one write has failed to bring together.
+    pub settled: &'a BTreeMap<ChildId, Settled>,
     /// Services that a person lets pass their gate.
     pub ungated: &'a BTreeSet<String>,
+}
+
+/// A write that the server took and reads back otherwise: a foreign hand is inside an empty map of ours, or a webhook changes what we send. Sending it
+/// again would change nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Digests of what was sent, and of what was read back.
+    pub digests: (Digest, Digest),
+    /// Counts, likewise, where one was stated.
+    pub counts: Option<(i32, i32)>,
 }
 
 /// The next writes and deletes of a stack, and where each of its services stands.
@@ -194,7 +204,11 @@ impl Planner<'_> {
             return replicas::none(live);
         }
         let running = parts.pods.iter().filter(|pod| !pod.is_going() && !pod.facts.pod.ended).count();
-        replicas::decide(&service.scale, live, has_autoscaler, i32::try_from(running).unwrap_or(i32::MAX))
+        let mut decided =
+            replicas::decide(&service.scale, live, has_autoscaler, i32::try_from(running).unwrap_or(i32::MAX));
+        let counts = decided.state.zip(live.and_then(|live| live.facts.spec_replicas));
+        decided.change &= counts.is_none() || self.seen.settled.get(id).is_none_or(|settled| settled.counts != counts);
+        decided
     }
 
     fn step(

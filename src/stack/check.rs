@@ -176,7 +176,7 @@ fn service(
         needs: needs(name, written, spec, here),
         scale,
         resources: scale::resources(written, here),
-        pre_start: pre_start(written, spec, here),
+        pre_start: pre_start(name, written, spec, here),
         post_start: written.post_start.as_ref().map(|hook| hook.exec.clone()),
         pre_stop: written.pre_stop.as_ref().map(|hook| hook.exec.clone()),
         placement: Placement {
@@ -254,7 +254,13 @@ fn claims(written: &api::Service, mounts: &[Mount], spec: &AppStackSpec, here: &
     writes
 }
 
-fn pre_start(written: &api::Service, spec: &AppStackSpec, here: &mut Place<'_>) -> Vec<PreStart> {
+fn pre_start(service: &str, written: &api::Service, spec: &AppStackSpec, here: &mut Place<'_>) -> Vec<PreStart> {
+    if let Some(at) = written.pre_start.iter().position(|step| step.name == service) {
+        here.problem(
+            &format!(".preStart[{at}].name"),
+            format!("'{service}' is the name of the service's own container; a step needs another"),
+        );
+    }
     written
         .pre_start
         .iter()
@@ -399,4 +405,20 @@ fn config(name: &str, written: &api::Config) -> Config {
     };
     let content = if written.binary_data.is_empty() { json!(data) } else { json!([data, written.binary_data]) };
     Config { hash: Digest::of(&content).hex8(), data, binary_data: written.binary_data.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_may_not_have_the_name_of_the_services_own_container() {
+        let said = |step: &str| {
+            let service = json!({"image": "web:1", "preStart": [{"name": "first"}, {"name": step}]});
+            let spec = serde_json::from_value(json!({"services": {"web": service}})).unwrap();
+            check(&AppStack::new("shop", spec), PodSecurity::Baseline).map_err(|problems| problems.all)
+        };
+        assert!(said("second").is_ok());
+        assert_eq!(said("web").unwrap_err()[0].field, "spec.services[web].preStart[1].name");
+    }
 }

@@ -97,7 +97,9 @@ pub(super) fn variables(
         let value =
             Value::Secret { secret_name: secret.secret_name.clone(), key, optional: from.optional.unwrap_or_default() };
         if env.insert(name, value).is_some() {
-            here.problem(&path, "a variable may be in one of env and secretEnv only");
+            // In the words of the CRD's rule, so that it is said once.
+            let homes = if prefix.is_empty() { "env, secretEnv and envTemplate" } else { "env and secretEnv" };
+            here.problem(&path, format!("a variable may be in one of {homes} only"));
         }
     }
     env.into_iter().map(|(name, value)| EnvVar { name: name.clone(), value }).collect()

@@ -32,7 +32,8 @@ pub async fn make_for_cluster(client: &Client, documents: &[Value]) {
     for name in texts(documents, "runtimeClassName") {
         make(client, "node.k8s.io", "RuntimeClass", &name, json!({"handler": "runc"})).await;
     }
-    for name in texts(documents, "priorityClassName") {
+    // The cluster has those of its own.
+    for name in texts(documents, "priorityClassName").into_iter().filter(|name| !name.starts_with("system-")) {
         make(client, "scheduling.k8s.io", "PriorityClass", &name, json!({"value": 1000})).await;
     }
 }

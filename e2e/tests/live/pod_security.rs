@@ -35,7 +35,7 @@ async fn label(client: &Client, namespace: &str, level: &Value) {
 async fn admission(api: &Api<DynamicObject>, template: &Value) -> Result<(), String> {
     let mut spec = template["spec"].clone();
     // Looked up before Pod Security is asked, and no part of it.
-    for field in ["serviceAccountName", "priorityClassName", "runtimeClassName"] {
+    for field in ["serviceAccountName", "priorityClassName", "preemptionPolicy", "runtimeClassName"] {
         spec.as_object_mut().unwrap().remove(field);
     }
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "spec": spec, "metadata": {
@@ -69,7 +69,15 @@ async fn passes(client: &Client, stack: &Value, objects: &[Value], name: &str) -
     for object in objects.iter().filter(|o| o["spec"]["template"].is_object()) {
         let level = level_of(stack, json::label(object, "appstack.dev/service"));
         let api = enforcing(client, level).await;
-        let said = admission(&api, &object["spec"]["template"]).await;
+        let mut template = object["spec"]["template"].clone();
+        // The StatefulSet adds the claims of the pod's own.
+        for claim in json::items(object, "/spec/volumeClaimTemplates") {
+            let volume = json!({"name": json::name(claim), "persistentVolumeClaim": {"claimName": "own"}});
+            let mut volumes = template["spec"]["volumes"].as_array().cloned().unwrap_or_default();
+            volumes.push(volume);
+            template["spec"]["volumes"] = json!(volumes);
+        }
+        let said = admission(&api, &template).await;
         assert!(said.is_ok(), "{name}: {} {} at {level}: {said:?}", object["kind"], json::name(object));
         count += 1;
     }

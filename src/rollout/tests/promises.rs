@@ -441,7 +441,30 @@ fn what_one_write_could_not_settle_is_not_sent_again() {
     world.settle();
     let policy = ChildId { kind: Kind::NetworkPolicy, name: "s".into() };
     Arc::make_mut(world.children.get_mut(&policy).unwrap()).digest = Some(other_digest());
-    let settled = [(policy.clone(), (world.wanted[&policy].digest, other_digest()))].into();
+    let settled = |digests| crate::rollout::Settled { digests, counts: None };
+    let first = [(policy.clone(), settled((world.wanted[&policy].digest, other_digest())))].into();
+    let seen = crate::rollout::Seen {
+        children: &world.children,
+        refused: &world.refused,
+        settled: &first,
+        ungated: &world.ungated,
+    };
+    assert!(crate::rollout::plan(&world.stack, &world.wanted, &seen).writes.is_empty());
+    let second = [(policy, settled((Digest::default(), other_digest())))].into();
+    let seen = crate::rollout::Seen { settled: &second, ..seen };
+    assert_eq!(crate::rollout::plan(&world.stack, &world.wanted, &seen).writes.len(), 1);
+}
+
+/// A webhook that wants at least two pods, say.
+#[test]
+fn a_count_that_somebody_always_changes_is_not_stated_for_ever() {
+    let mut world = World::new(&json!({"web": {"image": "web:1"}}));
+    world.settle();
+    world.change("web", |child| child.facts.spec_replicas = Some(2));
+    assert_eq!(world.plan().writes.len(), 1, "an edit by hand is put right");
+    let id = id("web");
+    let digest = world.wanted[&id].digest;
+    let settled = [(id, crate::rollout::Settled { digests: (digest, digest), counts: Some((1, 2)) })].into();
     let seen = crate::rollout::Seen {
         children: &world.children,
         refused: &world.refused,
@@ -449,7 +472,4 @@ fn what_one_write_could_not_settle_is_not_sent_again() {
         ungated: &world.ungated,
     };
     assert!(crate::rollout::plan(&world.stack, &world.wanted, &seen).writes.is_empty());
-    let settled = [(policy, (Digest::default(), other_digest()))].into();
-    let seen = crate::rollout::Seen { settled: &settled, ..seen };
-    assert_eq!(crate::rollout::plan(&world.stack, &world.wanted, &seen).writes.len(), 1);
 }
