@@ -2,7 +2,7 @@
 //!
 //! `# verdict:` is `accepted`, `refused-by-server` (admission says no, and `validate` too), `refused-by-operator` (admission lets it in; the
 //! model does not), or `refused-by-validate` (clients lose it before the server sees it). A live test holds the API server to the same
-//! headers. A folder is an update: `old.yaml` is there, `new.yaml` is tried.
+//! headers. `# grants:` is the level that the operator grants, where it is not `Baseline`. A folder is an update: `old.yaml` is there, `new.yaml` is tried.
 
 // A test that cannot read its corpus has failed.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -19,6 +19,7 @@ struct Expected {
     field: Option<String>,
     says: Option<String>,
     warns: Option<String>,
+    grants: PodSecurity,
 }
 
 fn expected(text: &str) -> Expected {
@@ -30,7 +31,9 @@ fn expected(text: &str) -> Expected {
             .map(|rest| rest.trim().to_owned())
     };
     assert!(header("row").is_some());
+    let grants = header("grants").map(|level| serde_json::from_value(level.into()).unwrap());
     Expected {
+        grants: grants.unwrap_or_default(),
         verdict: header("verdict").unwrap(),
         field: header("field"),
         says: header("says"),
@@ -45,12 +48,14 @@ fn read(path: &Path) -> Source {
 fn found(path: &Path) -> (Expected, Vec<Finding>) {
     if path.is_dir() {
         let (old, new) = (read(&path.join("old.yaml")), read(&path.join("new.yaml")));
-        let findings = validate::check_update(&old.documents[0].value(), &new, PodSecurity::Baseline);
-        return (expected(&new.text), findings);
+        let expected = expected(&new.text);
+        let findings = validate::check_update(&old.documents[0].value(), &new, expected.grants);
+        return (expected, findings);
     }
     let source = read(path);
     let expected = expected(&source.text);
-    (expected, validate::check(source, PodSecurity::Baseline).findings)
+    let findings = validate::check(source, expected.grants).findings;
+    (expected, findings)
 }
 
 /// What differs from the header, if anything.
@@ -86,7 +91,7 @@ fn corpus() -> Vec<PathBuf> {
 #[test]
 fn every_bad_input_gets_its_verdict_in_words_that_help() {
     let paths = corpus();
-    assert!(paths.len() > 300, "only {} files", paths.len());
+    assert!(paths.len() > 650, "only {} files", paths.len());
     let wrong: Vec<String> = paths
         .iter()
         .filter_map(|path| {

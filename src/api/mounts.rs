@@ -70,7 +70,7 @@ pub struct Mount {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct Tmpfs {
     /// The most it may hold; unset: half the node's memory, or the memory limit.
-    #[schemars(schema_with = "schema::storage")]
+    #[schemars(schema_with = "schema::storage_of_mount")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<Quantity>,
 }
@@ -80,7 +80,7 @@ pub struct Tmpfs {
 #[serde(rename_all = "camelCase")]
 pub struct Ephemeral {
     /// How much it holds.
-    #[schemars(schema_with = "schema::storage")]
+    #[schemars(schema_with = "schema::storage_of_mount")]
     pub size: Quantity,
     /// The class that makes it; unset: the cluster's default.
     #[schemars(length(min = 1, max = 253))]

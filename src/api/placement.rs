@@ -16,14 +16,14 @@ use super::schema;
 #[x_kube(validation = Rule::new("!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')").message("tolerationSeconds goes with effect NoExecute"))]
 pub struct Toleration {
     /// Key of the taint; unset, with `Exists`: every taint.
-    #[schemars(length(min = 1, max = 316))]
+    #[schemars(schema_with = "schema::taint_key")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// `Equal` or `Exists`; unset: `Equal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator: Option<TolerationOperator>,
     /// Value of the taint.
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(schema_with = "schema::taint_value")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
     /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`; unset: all of them.

@@ -24,6 +24,7 @@ use super::{
     .message("a variable may be in one of env, secretEnv and envTemplate only"))]
 #[x_kube(validation = Rule::new("!has(self.mode) || self.mode == 'Replicated' || !(has(self.replicas) || has(self.autoscale))").message("replicas and autoscale go with mode Replicated"))]
 #[x_kube(validation = Rule::new("!has(self.job) || (has(self.mode) && self.mode == 'Job')").message("job goes with mode Job"))]
+#[x_kube(validation = Rule::new("!has(self.shmSize) || !has(self.mounts) || !('/dev/shm' in self.mounts)").message("shmSize mounts /dev/shm, which is among the mounts already; drop one of the two"))]
 #[x_kube(validation = Rule::new("!has(self.networks) || !has(self.networkMode) || self.networkMode == 'Stack'").message("networks go with networkMode Stack"))]
 pub struct Service {
     /// The container image, as `docker pull` takes it.

@@ -45,6 +45,26 @@ use super::{AppStackStatus, PodSecurity, Quantity, SecretKey, Service, schema};
     .message("secretEnv may name secrets declared in spec.secrets only").field_path(".services"))]
 #[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].mounts) || !((has(self.services[s].replicas) && self.services[s].replicas > 1) || (has(self.services[s].autoscale) && self.services[s].autoscale.max > 1)) || self.services[s].mounts.all(p, !has(self.services[s].mounts[p].volume) || (has(self.services[s].mounts[p].readOnly) && self.services[s].mounts[p].readOnly) || !has(self.volumes) || !(self.services[s].mounts[p].volume in self.volumes) || !has(self.volumes[self.services[s].mounts[p].volume].accessMode) || self.volumes[self.services[s].mounts[p].volume].accessMode != 'ReadWriteOncePod'))")
     .message("a ReadWriteOncePod volume is for a single writer: a service that mounts it has replicas and autoscale.max of at most 1, or mounts it readOnly").field_path(".services"))]
+#[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].mounts) || !has(self.services[s].mode) || self.services[s].mode == 'Replicated' || self.services[s].mounts.all(p, !has(self.services[s].mounts[p].volume) || !has(self.volumes) || !(self.services[s].mounts[p].volume in self.volumes) || !has(self.volumes[self.services[s].mounts[p].volume].perReplica) || !self.volumes[self.services[s].mounts[p].volume].perReplica))")
+    .message("a volume with perReplica goes with mode Replicated: mounts of Global services and Jobs may not name it").field_path(".services"))]
+#[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].mounts) || !has(self.services[s].mode) || self.services[s].mode != 'Global' || self.services[s].mounts.all(p, !has(self.services[s].mounts[p].volume) || !has(self.volumes) || !(self.services[s].mounts[p].volume in self.volumes) || (has(self.volumes[self.services[s].mounts[p].volume].perReplica) && self.volumes[self.services[s].mounts[p].volume].perReplica) || (has(self.volumes[self.services[s].mounts[p].volume].accessMode) && self.volumes[self.services[s].mounts[p].volume].accessMode in ['ReadWriteMany', 'ReadOnlyMany'])))")
+    .message("one node at a time mounts a ReadWriteOnce volume, and mode Global runs on every node: such mounts need accessMode ReadWriteMany, ReadOnlyMany, hostPath or ephemeral").field_path(".services"))]
+#[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].mounts) || !has(self.services[s].spread) || !has(self.services[s].spread.host) || self.services[s].mounts.all(p, !has(self.services[s].mounts[p].volume) || !has(self.volumes) || !(self.services[s].mounts[p].volume in self.volumes) || (has(self.volumes[self.services[s].mounts[p].volume].perReplica) && self.volumes[self.services[s].mounts[p].volume].perReplica) || (has(self.volumes[self.services[s].mounts[p].volume].accessMode) && self.volumes[self.services[s].mounts[p].volume].accessMode != 'ReadWriteOnce')))")
+    .message("all pods that mount a ReadWriteOnce volume share a node: a service with such mounts may not have spread.host").field_path(".services"))]
+#[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].networkMode) || self.services[s].networkMode != 'Host' || (has(self.services[s].podSecurity) ? self.services[s].podSecurity : (has(self.podSecurity) ? self.podSecurity : 'Baseline')) == 'Privileged')")
+    .message("networkMode Host needs podSecurity: Privileged").field_path(".services"))]
+#[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].mounts) || (has(self.services[s].podSecurity) ? self.services[s].podSecurity : (has(self.podSecurity) ? self.podSecurity : 'Baseline')) == 'Privileged' || self.services[s].mounts.all(p, !has(self.services[s].mounts[p].hostPath)))")
+    .message("mounts of a hostPath need podSecurity: Privileged").field_path(".services"))]
+#[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].securityContext) || (has(self.services[s].podSecurity) ? self.services[s].podSecurity : (has(self.podSecurity) ? self.podSecurity : 'Baseline')) == 'Privileged' || !((has(self.services[s].securityContext.privileged) && self.services[s].securityContext.privileged) || (has(self.services[s].securityContext.seccompProfile) && self.services[s].securityContext.seccompProfile.type == 'Unconfined')))")
+    .message("securityContext.privileged and seccompProfile.type Unconfined need podSecurity: Privileged").field_path(".services"))]
+#[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].securityContext) || !has(self.services[s].securityContext.capabilities) || !has(self.services[s].securityContext.capabilities.add) || (has(self.services[s].podSecurity) ? self.services[s].podSecurity : (has(self.podSecurity) ? self.podSecurity : 'Baseline')) == 'Privileged' || self.services[s].securityContext.capabilities.add.all(c, c in ['AUDIT_WRITE', 'CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'FSETID', 'KILL', 'MKNOD', 'NET_BIND_SERVICE', 'SETFCAP', 'SETGID', 'SETPCAP', 'SETUID', 'SYS_CHROOT']))")
+    .message("capabilities.add outside the runtime's default set needs podSecurity: Privileged").field_path(".services"))]
+#[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].networks) || self.services[s].networks.all(n, !has(self.services[s].networks[n].aliases) || self.services[s].networks[n].aliases.all(a, a == s || !(a in self.services))))")
+    .message("aliases may not be names of other services of this stack: a name cannot mean both").field_path(".services"))]
+#[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].preStart) || self.services[s].preStart.all(p, p.name != s))")
+    .message("a step of preStart may not have the name of its service, which is that of the service's own container").field_path(".services"))]
+#[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].dependsOn) || self.services[s].dependsOn.all(d, !(d in self.services) || !has(self.services[s].dependsOn[d].condition) || self.services[s].dependsOn[d].condition != 'Healthy' || !has(self.services[d].mode) || self.services[d].mode != 'Job'))")
+    .message("condition Healthy is for services that are kept running: a Job is Started or Completed").field_path(".services"))]
 #[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].dependsOn) || self.services[s].dependsOn.all(d, !(d in self.services) || !has(self.services[s].dependsOn[d].condition) || self.services[s].dependsOn[d].condition != 'Completed' || (has(self.services[d].mode) && self.services[d].mode == 'Job')))")
     .message("condition Completed is for services of mode Job: others are kept running and never end").field_path(".services"))]
 pub struct AppStackSpec {
@@ -126,6 +146,7 @@ pub struct Network {
 #[x_kube(validation = Rule::new("!has(self.claimName) || !(has(self.storageClassName) || has(self.retention) || has(self.perReplica) || has(self.annotations))")
     .message("storageClassName, retention, perReplica and annotations go with size: an existing claim is mounted as it is"))]
 #[x_kube(validation = Rule::new("!has(self.populate) || !has(self.perReplica) || !self.perReplica").message("populate fills one claim: not with perReplica; use preStart or seed"))]
+#[x_kube(validation = Rule::new("!has(self.populate) || !has(self.accessMode) || self.accessMode != 'ReadOnlyMany'").message("populate writes to the volume: not with accessMode ReadOnlyMany"))]
 pub struct Volume {
     /// How much it holds. It may grow later, never shrink. Goes without only beside `claimName`.
     #[schemars(schema_with = "schema::storage")]
@@ -226,6 +247,7 @@ pub enum Retention {
     .message("a config must have exactly one of content, data (and binaryData), configMapName"))]
 #[x_kube(validation = Rule::new("!has(self.data) || !has(self.binaryData) || self.data.all(k, !(k in self.binaryData))").message("a file may be in one of data and binaryData only"))]
 #[x_kube(validation = Rule::new("!has(self.key) || !has(self.content)").message("key chooses one of several files: content is one file"))]
+#[x_kube(validation = Rule::new("!has(self.key) || !(has(self.data) || has(self.binaryData)) || (has(self.data) && self.key in self.data) || (has(self.binaryData) && self.key in self.binaryData)").message("key must be one of the files in data and binaryData").field_path(".key"))]
 pub struct Config {
     /// The text of one file.
     #[schemars(length(max = 262_144))]

@@ -66,7 +66,16 @@ pub fn check(document: &Value) -> Vec<Violation> {
             repair: Repair::Keep,
         }];
     };
-    validator.iter_errors(document).flat_map(|error| violations(document, &error)).collect()
+    let mut found = Vec::new();
+    let mut of_patterns = Vec::new();
+    for error in validator.iter_errors(document) {
+        let into = if matches!(error.kind(), Kind::Pattern { .. }) { &mut of_patterns } else { &mut found };
+        into.extend(violations(document, &error));
+    }
+    // An empty text is no name either, and is called empty.
+    of_patterns.retain(|of_pattern| found.iter().all(|other| other.field != of_pattern.field));
+    found.extend(of_patterns);
+    found
 }
 
 /// The strict schema at a field.
@@ -150,16 +159,53 @@ fn unknown(name: &str, schema: Option<&Value>) -> String {
     format!("no field '{name}'; known here: {}", known.join(", "))
 }
 
-/// The patterns that are left in the CRD are those that are too dear for a rule with a message of its own.
+/// What the patterns of the CRD mean. They are those that would be too dear for a rule, which has a message of its own.
 fn in_words(pattern: &str) -> String {
-    match pattern {
-        r"^[^\x00]*$" => "must not contain NUL characters".into(),
-        "^[-._a-zA-Z0-9]+$" => {
-            "must be letters, digits, '-', '_' and '.', as keys of ConfigMaps and Secrets are".into()
-        }
-        _ => format!("must match '{pattern}'"),
-    }
+    WORDS
+        .iter()
+        .find(|(known, _)| *known == pattern)
+        .map_or_else(|| format!("must match '{pattern}'"), |(_, words)| (*words).to_owned())
 }
+
+const WORDS: [(&str, &str); 13] = [
+    (r"^[^\x00]*$", "must not contain NUL characters"),
+    ("^[-._a-zA-Z0-9]+$", "must be letters, digits, '-', '_' and '.', as keys of ConfigMaps and Secrets are"),
+    (
+        "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
+        "must be base64 on one line, such as 'iVBORw0KGgo='; plain text goes into data",
+    ),
+    ("^[a-zA-Z0-9][-_.a-zA-Z0-9]*$", "must begin with a letter or digit and hold only these, '-', '_' and '.'"),
+    ("^[ -<>-~]+$", "must be printable ASCII characters other than '='"),
+    (
+        "^[a-z]([-a-z0-9]*[a-z0-9])?$",
+        "must be lower case letters, digits and hyphens, start with a letter, and end with a letter or digit",
+    ),
+    (
+        "^([A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?)?$",
+        "must be letters, digits, '-', '_' and '.', and begin and end with a letter or digit, as values of labels do",
+    ),
+    (
+        "^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$",
+        "must be letters, digits, '-', '_' and '.', and begin and end with a letter or digit, as values of labels do",
+    ),
+    (
+        "^([a-z0-9]([-.a-z0-9]*[a-z0-9])?/)?[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?$",
+        "must be 'prefix/name' as Kubernetes wants it, the name of at most 63 characters",
+    ),
+    (
+        "^[a-z0-9_]([-._a-z0-9]*[a-z0-9])?[.]?$",
+        "must be a domain such as 'shop.example': lower case letters, digits, '-' and '.'",
+    ),
+    (
+        "^[a-z0-9]+([-._:/a-zA-Z0-9]*[a-zA-Z0-9_])?(@sha256:[a-f0-9]{64})?$",
+        "must be an image reference such as 'registry.example/shop/web:1.4.0', optionally with '@sha256:' and 64 hex digits; no spaces, no upper case host",
+    ),
+    (
+        r"^/([^/.\x00][^/\x00]*(/|$)|[.][^/.\x00][^/\x00]*(/|$))*$",
+        "must be an absolute path of the node, without '.' or '..' as a step, two '/' in a row, or NUL characters",
+    ),
+    ("^([0-9]+|[0-9]*[.]?[0-9]*([KMGTP]i|[kMGTP]|[eE][0-9]+))$", crate::api::schema::STORAGE),
+];
 
 fn not_one_of(value: &Value, words: &Value) -> String {
     let words = words.as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -267,6 +313,28 @@ mod tests {
     fn the_schema_of_the_crd_can_be_checked() {
         assert!(VALIDATOR.is_some());
         assert!(check(&json!({"spec": {"services": {"web": {"image": "x"}}}})).is_empty());
+    }
+
+    #[test]
+    fn every_pattern_of_the_crd_is_said_in_words() {
+        fn patterns(node: &Value, found: &mut Vec<String>) {
+            found.extend(node.get("pattern").and_then(Value::as_str).map(str::to_owned));
+            for field in node.get("properties").and_then(Value::as_object).into_iter().flatten() {
+                patterns(field.1, found);
+            }
+            for below in ["additionalProperties", "items"] {
+                node.get(below).into_iter().for_each(|node| patterns(node, found));
+            }
+        }
+        let mut found = Vec::new();
+        patterns(&PUBLISHED["properties"]["spec"], &mut found);
+        assert!(found.len() > 30);
+        for pattern in found {
+            assert!(!in_words(&pattern).contains(&pattern), "{pattern} has no words");
+        }
+        for (pattern, _) in WORDS {
+            assert!(STRICT.to_string().contains(&json!(pattern).to_string()), "{pattern} is not in the CRD any more");
+        }
     }
 
     #[test]

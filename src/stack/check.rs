@@ -35,6 +35,14 @@ pub fn check(written: &AppStack, most: PodSecurity) -> Result<Stack, Problems> {
             services.insert(name.clone(), model);
         }
     }
+    let broken_configs = spec.configs.iter().filter_map(|(name, config)| {
+        let key = config.key.as_ref().filter(|key| config.content.is_none() && !mounts::has_file(config, key))?;
+        let files = config.data.keys().chain(config.binary_data.keys());
+        let field = format!("spec.configs[{name}].key");
+        Some(Problem::new(field, unknown("file", key, &format!("spec.configs[{name}].data"), files)))
+    });
+    problems.extend(broken_configs);
+    problems.extend(ports::node_port_clashes(&services));
     let volumes = used(&services, Source::volume)
         .filter_map(|name| {
             let field = format!("spec.volumes[{name}]");
@@ -129,7 +137,7 @@ fn service(
     here: &mut Place<'_>,
 ) -> Service {
     let level = written.pod_security.or(spec.pod_security).unwrap_or_default();
-    pod_security::check(written.security_context.as_ref(), level, most, here);
+    pod_security::check(written, level, most, here);
     let patch = written.pod_template_patch.clone();
     if let Some(patch) = &patch {
         patch::check(patch, name, level, here);
@@ -190,7 +198,7 @@ fn service(
         pod_labels: written.pod_labels.clone(),
         pod_annotations: written.pod_annotations.clone(),
         host_aliases: host_aliases(written, here),
-        dns_config: written.dns_config.clone(),
+        dns_config: dns_config(written, here),
         patch,
         stop_grace: here.duration(".stopGracePeriod", written.stop_grace_period.as_ref(), 30),
         pod_security: level,
@@ -255,11 +263,17 @@ fn claims(written: &api::Service, mounts: &[Mount], spec: &AppStackSpec, here: &
 }
 
 fn pre_start(service: &str, written: &api::Service, spec: &AppStackSpec, here: &mut Place<'_>) -> Vec<PreStart> {
-    if let Some(at) = written.pre_start.iter().position(|step| step.name == service) {
-        here.problem(
-            &format!(".preStart[{at}].name"),
-            format!("'{service}' is the name of the service's own container; a step needs another"),
-        );
+    for (at, step) in written.pre_start.iter().enumerate() {
+        let name = &step.name;
+        if name == service {
+            here.problem(
+                &format!(".preStart[{at}].name"),
+                format!("'{name}' is the name of the service, and so of its own container; a step needs another one"),
+            );
+        }
+        if written.pre_start.iter().take(at).any(|earlier| earlier.name == *name) {
+            here.problem(&format!(".preStart[{at}].name"), format!("two steps may not have the same name, '{name}'"));
+        }
     }
     written
         .pre_start
@@ -279,10 +293,21 @@ fn host_aliases(written: &api::Service, here: &mut Place<'_>) -> BTreeMap<String
     for (host, address) in &written.host_aliases {
         match address.parse::<std::net::IpAddr>() {
             Ok(_) => by_address.entry(address.clone()).or_default().push(host.clone()),
-            Err(_) => here.problem(&format!(".hostAliases[{host}]"), format!("'{address}' must be an IP address")),
+            Err(_) => here.problem(&format!(".hostAliases[{host}]"), api::schema::ADDRESS),
         }
     }
     by_address
+}
+
+/// Kubernetes takes search domains of so many characters in all.
+const SEARCH_LIST: usize = 2048;
+
+fn dns_config(written: &api::Service, here: &mut Place<'_>) -> Option<api::DnsConfig> {
+    let config = written.dns_config.clone()?;
+    if config.searches.join(" ").len() > SEARCH_LIST {
+        here.problem(".dnsConfig.searches", format!("must have at most {SEARCH_LIST} characters in all"));
+    }
+    Some(config)
 }
 
 fn needs(name: &str, written: &api::Service, spec: &AppStackSpec, here: &mut Place<'_>) -> BTreeMap<String, Need> {

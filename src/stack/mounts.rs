@@ -44,7 +44,10 @@ pub(super) fn mounts(
         .collect();
     if let Some(size) = &written.shm_size {
         if written.mounts.contains_key(SHM) {
-            here.problem(".shmSize", format!("{SHM} is among the mounts already; drop one of the two"));
+            here.problem(
+                ".shmSize",
+                format!("shmSize mounts {SHM}, which is among the mounts already; drop one of the two"),
+            );
         }
         let source = Source::Tmpfs { size: bytes(".shmSize", size, here) };
         mounts.push(Mount {
@@ -133,6 +136,10 @@ fn config(field: &str, name: &str, mount: &api::Mount, spec: &AppStackSpec, here
         return None;
     };
     let mode = mode(field, mount, here)?;
+    if config.key.as_ref().is_some_and(|key| !has_file(config, key)) {
+        // Said of the config.
+        return None;
+    }
     let key = mount.key.clone().or_else(|| config.key.clone());
     if let Some(config_map_name) = config.config_map_name.clone() {
         return Some(Source::ConfigMap { config: name.to_owned(), config_map_name, key, mode });
@@ -145,13 +152,15 @@ fn config(field: &str, name: &str, mount: &api::Mount, spec: &AppStackSpec, here
         }
         return Some(Source::Config { name: name.to_owned(), key: Some(name.to_owned()), mode });
     }
-    if let Some(key) =
-        key.as_ref().filter(|key| !config.data.contains_key(*key) && !config.binary_data.contains_key(*key))
-    {
-        let at = if mount.key.is_some() { format!("{field}.key") } else { format!("{field}.config") };
+    if let Some(key) = key.as_ref().filter(|key| !has_file(config, key)) {
         let files = config.data.keys().chain(config.binary_data.keys());
-        here.problem(&at, unknown("file", key, &format!("spec.configs[{name}].data"), files));
+        here.problem(&format!("{field}.key"), unknown("file", key, &format!("spec.configs[{name}].data"), files));
         return None;
     }
     Some(Source::Config { name: name.to_owned(), key, mode })
+}
+
+/// Whether a config may hold a file of this name; what a ConfigMap of somebody else holds is not known.
+pub(super) fn has_file(config: &api::Config, key: &str) -> bool {
+    config.config_map_name.is_some() || config.data.contains_key(key) || config.binary_data.contains_key(key)
 }

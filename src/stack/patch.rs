@@ -50,12 +50,9 @@ fn items<'a>(spec: &'a Value, list: &str) -> impl Iterator<Item = (usize, &'a Va
 }
 
 fn containers(spec: &Value) -> impl Iterator<Item = (String, &Value)> {
-    ["containers", "initContainers", "ephemeralContainers"].into_iter().flat_map(move |list| {
-        items(spec, list).map(move |(at, container)| {
-            let name = container["name"].as_str().map_or_else(|| at.to_string(), str::to_owned);
-            (format!("spec.{list}[{name}]"), container)
-        })
-    })
+    ["containers", "initContainers", "ephemeralContainers"]
+        .into_iter()
+        .flat_map(move |list| items(spec, list).map(move |(at, container)| (format!("spec.{list}[{at}]"), container)))
 }
 
 /// The security contexts of the pod and of each container, with where they stand.
@@ -105,9 +102,12 @@ fn beyond_baseline(spec: &Value) -> Found {
         {
             found.push((format!("{field}.seLinuxOptions"), "an SELinux user, role or type of one's own".into()));
         }
-        let sysctls = context["sysctls"].as_array().into_iter().flatten().filter_map(|s| s["name"].as_str());
-        for name in sysctls.filter(|name| !SAFE_SYSCTLS.contains(&name.replace('/', ".").as_str())) {
-            found.push((format!("{field}.sysctls[{name}]"), "a kernel parameter outside the safe set".into()));
+        for (at, sysctl) in items(context, "sysctls") {
+            let name = sysctl["name"].as_str().unwrap_or_default();
+            if !SAFE_SYSCTLS.contains(&name.replace('/', ".").as_str()) {
+                let what = format!("'{name}', a kernel parameter outside the safe set,");
+                found.push((format!("{field}.sysctls[{at}]"), what));
+            }
         }
     }
     for (field, container) in containers(spec) {

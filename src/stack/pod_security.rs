@@ -3,7 +3,8 @@
 //! <https://kubernetes.io/docs/concepts/security/pod-security-standards/>
 
 use super::check::Place;
-use crate::api::{PodSecurity, Profile, SecurityContext};
+use super::model::Problem;
+use crate::api::{NetworkMode, PodSecurity, Profile, SecurityContext, Service};
 
 /// Capabilities that Baseline lets a container add: the runtime's default set.
 pub(super) const BASELINE_CAPABILITIES: [&str; 13] = [
@@ -37,14 +38,16 @@ pub(super) const SAFE_SYSCTLS: [&str; 10] = [
 ];
 
 /// Names every field that goes beyond `level`, and a level beyond what the operator grants.
-pub(super) fn check(context: Option<&SecurityContext>, level: PodSecurity, most: PodSecurity, here: &mut Place<'_>) {
+pub(super) fn check(written: &Service, level: PodSecurity, most: PodSecurity, here: &mut Place<'_>) {
     if level > most {
-        here.problem(
-            ".podSecurity",
-            format!("'{level:?}' is more than this operator grants ('{most:?}', its --max-pod-security)"),
-        );
+        let message = format!("'{level:?}' is more than this operator grants ('{most:?}', its --max-pod-security)");
+        match written.pod_security {
+            Some(_) => here.problem(".podSecurity", message),
+            // It is the stack's, and is said once for all services that take it over.
+            None => here.problems.push(Problem::new("spec.podSecurity", message)),
+        }
     }
-    let Some(context) = context else { return };
+    let Some(context) = &written.security_context else { return };
     if level < PodSecurity::Privileged {
         let mut needs_privileged = |path: &str, what: &str| {
             here.problem(&format!(".securityContext.{path}"), format!("{what} needs podSecurity: Privileged"));
@@ -80,6 +83,14 @@ pub(super) fn check(context: Option<&SecurityContext>, level: PodSecurity, most:
         }
         if context.capabilities.as_ref().is_some_and(|c| !c.drop.is_empty() && !c.drop.iter().any(|d| d == "ALL")) {
             refused("capabilities.drop", "must contain ALL");
+        }
+    }
+    if written.network_mode == Some(NetworkMode::Host) {
+        for name in context.sysctls.keys().filter(|name| name.starts_with("net.") || name.starts_with("net/")) {
+            here.problem(
+                &format!(".securityContext.sysctls[{name}]"),
+                "kernel parameters of the network go with networkMode Stack or None, not Host, where they would be the node's",
+            );
         }
     }
     if context.privileged == Some(true) && context.allow_privilege_escalation == Some(false) {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{Port, PortRef, Published};
-use crate::api::{self, ServicePort};
+use super::model::{Port, PortRef, Problem, Published, Service};
+use crate::api::{self, PublishType, ServicePort};
 
 /// Each (number, protocol) once, under the first of its names: one container port may be published several times.
 pub(super) fn ports(written: &BTreeMap<String, ServicePort>) -> Vec<Port> {
@@ -38,6 +38,34 @@ pub(super) fn published(written: &BTreeMap<String, ServicePort>, ports: &[Port])
             })
         })
         .collect()
+}
+
+/// Numbers that are node ports where the type is `NodePort`; they are the cluster's, so that two services cannot share one.
+const NODE_PORTS: std::ops::RangeInclusive<i32> = 30_000..=32_767;
+
+/// Every node port that a service of the stack takes from an earlier one.
+pub(super) fn node_port_clashes(services: &BTreeMap<String, Service>) -> Vec<Problem> {
+    let mut taken = BTreeMap::new();
+    let mut clashes = Vec::new();
+    let on_nodes = services.values().filter(|service| service.publish.r#type == Some(PublishType::NodePort));
+    for (service, port) in on_nodes.flat_map(|service| service.published.iter().map(move |port| (&service.name, port)))
+    {
+        if !NODE_PORTS.contains(&port.number) {
+            continue;
+        }
+        let first = *taken.entry((port.number, port.protocol)).or_insert(service);
+        if first != service {
+            clashes.push(Problem::new(
+                format!("spec.services[{service}].ports[{}].published", port.name),
+                format!(
+                    "{}/{} is a node port, of which there is one in the cluster, and '{first}' has it; choose another number",
+                    port.number,
+                    port.protocol.as_str()
+                ),
+            ));
+        }
+    }
+    clashes
 }
 
 /// The container port that a probe names; none if there is no such name.

@@ -29,7 +29,7 @@ pub(super) fn workload(written: &api::Service, spec: &AppStackSpec, here: &mut P
             );
         }
         if written.replicas.is_some() || written.autoscale.is_some() {
-            here.problem(".mode", format!("replicas and autoscale go with mode Replicated, not {mode:?}"));
+            here.problem(".mode", "replicas and autoscale go with mode Replicated");
         }
     }
     match mode {
