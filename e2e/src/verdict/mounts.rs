@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::names::selects;
 use super::{Running, containers, expect, main_container};
 use crate::expected::{ConfigMount, Expected, Volume, folder, key};
 use crate::{Kind, json};
@@ -96,10 +97,11 @@ impl Running {
         let workloads = self.workloads();
         for user in &volume.users {
             let Some((_, workload)) = workloads.get(user) else { continue };
-            let affinity = "/spec/template/spec/affinity/podAffinity/requiredDuringSchedulingIgnoredDuringExecution";
-            let together = json::items(workload, affinity).next().is_some();
-            if mode == "ReadWriteOnce" && volume.shared && !together {
-                found.push(format!("nothing keeps {user} on the node of {name}, which is {mode} and shared"));
+            if mode == "ReadWriteOnce" {
+                let others = volume.users.iter().filter_map(|u| Some((u, workloads.get(u)?.1)));
+                for (other, _) in others.filter(|(_, other)| !keeps_to(workload, other)) {
+                    found.push(format!("nothing keeps {user} on the node of {other}, with which it shares {name}"));
+                }
             }
             let one_by_one = json::text(workload, "/spec/strategy/type") != "RollingUpdate";
             if mode != "ReadWriteMany" && !volume.read_only_users.contains(user) && !one_by_one {
@@ -145,6 +147,15 @@ impl Running {
             .filter(|(path, _)| sub.is_none_or(|s| s == path))
             .collect()
     }
+}
+
+/// Whether the scheduler puts pods of the one on the node of the other's: a running pod counts only if it matches **every**
+/// required term of the new one (`filtering.go` of its inter-pod affinity: "if targetPod matches ALL terms").
+fn keeps_to(workload: &Value, other: &Value) -> bool {
+    let at = "/spec/template/spec/affinity/podAffinity/requiredDuringSchedulingIgnoredDuringExecution";
+    let labels = &other["spec"]["template"]["metadata"]["labels"];
+    let mut terms = json::items(workload, at).peekable();
+    terms.peek().is_some() && terms.all(|term| selects(&term["labelSelector"], labels))
 }
 
 /// A file under the empty name, or the files of a folder.

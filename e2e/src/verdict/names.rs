@@ -102,7 +102,8 @@ fn leads_to(service: &Value, container: &Value) -> Vec<(i64, i64)> {
         .collect()
 }
 
-fn selects(selector: &Value, labels: &Value) -> bool {
+/// Whether a label selector selects these labels.
+pub(super) fn selects(selector: &Value, labels: &Value) -> bool {
     let exact = json::entries(selector, "/matchLabels").all(|(k, v)| labels.get(k) == Some(v));
     exact
         && json::items(selector, "/matchExpressions").all(|e| {
