@@ -41,7 +41,7 @@ pub fn uses_claim(hash: &str) -> String {
     format!("appstack.dev/claim.{hash}")
 }
 
-/// Label of pods: a user of this volume, which one node mounts at a time.
+/// Label of pods: a user of this volume, which one node mounts at a time, or of one that hangs together with it.
 pub fn uses_volume(name: &str) -> String {
     format!("appstack.dev/volume.{name}")
 }

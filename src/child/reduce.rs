@@ -71,9 +71,13 @@ pub struct Facts {
     /// Digest of what of its pod template we applied.
     #[serde(skip)]
     pub template: Option<Digest>,
-    /// Digest of the claims that a StatefulSet makes for its pods.
+    /// Digest of the claims that a StatefulSet makes for its pods, and their names.
     #[serde(skip)]
-    pub claim_templates: Option<Digest>,
+    pub claim_templates: Option<(Digest, BTreeSet<String>)>,
+    /// Revision of a StatefulSet's last complete rollout, by its controller's own count.
+    pub current_revision: String,
+    /// And of the one it is on.
+    pub update_revision: String,
     /// Who set that count.
     #[serde(skip)]
     pub replicas_owner: ReplicasOwner,
@@ -226,8 +230,10 @@ impl Facts {
             if spec["containers"].is_array() { config_maps(spec) } else { config_maps(&spec["template"]["spec"]) };
         self.suspended = spec["suspend"] == true;
         self.template = Digest::owned_part(object, MANAGER, &["spec", "template"]);
-        self.claim_templates =
-            spec["volumeClaimTemplates"].is_array().then(|| Digest::of(&spec["volumeClaimTemplates"]));
+        self.claim_templates = spec["volumeClaimTemplates"].as_array().map(|claims| {
+            let names = claims.iter().filter_map(|claim| claim["metadata"]["name"].as_str()).map(str::to_owned);
+            (Digest::of(&spec["volumeClaimTemplates"]), names.collect())
+        });
         self.read_counts(object);
         spec["resources"]["requests"]["storage"].as_str().unwrap_or_default().clone_into(&mut self.storage);
         self.headless = spec["clusterIP"] == "None";

@@ -38,7 +38,7 @@ impl Failure {
     }
 
     fn of_status(status: &Status, absent: bool) -> Self {
-        let message = status.message.clone();
+        let message = without_dump(&status.message);
         match status.code {
             409 if absent => Failure::NameTaken,
             404 => Failure::Gone,
@@ -51,6 +51,17 @@ impl Failure {
             500 if message.starts_with("failed to create typed patch object") => Failure::Refused(message),
             _ => Failure::Transient(message),
         }
+    }
+}
+
+/// The server shows a whole pod template, values of variables included, where it says that a Job's cannot be changed.
+fn without_dump(message: &str) -> String {
+    const DUMP: &str = "spec.template: Invalid value:";
+    match (message.find(DUMP), message.rfind(": field is immutable")) {
+        (Some(from), Some(to)) if from < to => {
+            format!("{}spec.template{}", message.get(..from).unwrap_or_default(), message.get(to..).unwrap_or_default())
+        }
+        _ => message.to_owned(),
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) fn populate(stack: &Stack, volume: &str, wanted: &Populate) -> Job {
     meta.labels.get_or_insert_default().insert(labels::POPULATE.into(), volume.to_owned());
     let mut pod_labels = metadata::all(stack, &Part::Stack);
     pod_labels.insert(labels::POPULATE.into(), volume.to_owned());
-    pod_labels.extend(placement::ties(stack, mounts).into_iter().map(|tie| (tie.label, String::new())));
+    pod_labels.extend(placement::shared_node(stack, mounts).map(|node| (node.label, String::new())));
     let template = PodTemplateSpec {
         metadata: Some(ObjectMeta { labels: Some(pod_labels), annotations: Some(revision), ..ObjectMeta::default() }),
         spec: Some(PodSpec {

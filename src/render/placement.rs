@@ -7,49 +7,39 @@ use super::{metadata, pod};
 use crate::api::{self, SpreadMode, TaintEffect, TolerationOperator};
 use crate::child::digest::Digest;
 use crate::child::labels;
-use crate::stack::{Claim, Mount, Placement, Service, Stack, Workload};
+use crate::stack::{Mount, Placement, Service, Stack, Tie, Workload};
 
-/// A label that all users of one claim carry, and who they are.
-pub(super) struct Tie {
+/// A label that all carry who share a node, and who they are.
+pub(super) struct SharedNode {
     pub(super) label: String,
     users: LabelSelector,
 }
 
-/// The claims among the mounts that one node mounts at a time. An existing claim may have users in other stacks of the namespace.
-pub(super) fn ties(stack: &Stack, mounts: &[Mount]) -> Vec<Tie> {
-    let mut names: Vec<&String> = mounts.iter().filter_map(|mount| mount.source.volume()).collect();
-    names.sort();
-    names.dedup();
-    names
-        .into_iter()
-        .filter_map(|name| Some((name, stack.volumes.get(name).filter(|v| v.ties_to_node())?)))
-        .map(|(name, volume)| match &volume.claim {
-            Claim::Own(_) | Claim::PerReplica(_) => {
-                let label = labels::uses_volume(name);
-                Tie { users: metadata::pods(stack, std::slice::from_ref(&label)), label }
-            }
-            Claim::Existing(claim) => {
-                let label = labels::uses_claim(&Digest::of(&claim.as_str().into()).hex8());
-                let exists = LabelSelectorRequirement { key: label.clone(), operator: "Exists".into(), values: None };
-                Tie { users: LabelSelector { match_expressions: Some(vec![exists]), match_labels: None }, label }
-            }
-        })
-        .collect()
+/// What keeps pods with these mounts on the node of others, if anything does.
+pub(super) fn shared_node(stack: &Stack, mounts: &[Mount]) -> Option<SharedNode> {
+    let tie = mounts.iter().filter_map(|mount| stack.ties.get(mount.source.volume()?)).min()?;
+    Some(match tie {
+        Tie::Volume(name) => {
+            let label = labels::uses_volume(name);
+            SharedNode { users: metadata::pods(stack, std::slice::from_ref(&label)), label }
+        }
+        Tie::Claim(claim) => {
+            let label = labels::uses_claim(&Digest::of(&claim.as_str().into()).hex8());
+            let exists = LabelSelectorRequirement { key: label.clone(), operator: "Exists".into(), values: None };
+            SharedNode { users: LabelSelector { match_expressions: Some(vec![exists]), match_labels: None }, label }
+        }
+    })
 }
 
 /// Users of a claim that one node mounts share that node; the first one's own label satisfies its own term (T16).
 pub(super) fn affinity(stack: &Stack, mounts: &[Mount]) -> Option<Affinity> {
-    let terms: Vec<PodAffinityTerm> = ties(stack, mounts)
-        .into_iter()
-        .map(|tie| PodAffinityTerm {
-            label_selector: Some(tie.users),
-            topology_key: "kubernetes.io/hostname".into(),
-            ..PodAffinityTerm::default()
-        })
-        .collect();
-    (!terms.is_empty()).then(|| Affinity {
+    shared_node(stack, mounts).map(|node| Affinity {
         pod_affinity: Some(PodAffinity {
-            required_during_scheduling_ignored_during_execution: Some(terms),
+            required_during_scheduling_ignored_during_execution: Some(vec![PodAffinityTerm {
+                label_selector: Some(node.users),
+                topology_key: "kubernetes.io/hostname".into(),
+                ..PodAffinityTerm::default()
+            }]),
             ..PodAffinity::default()
         }),
         ..Affinity::default()

@@ -75,7 +75,7 @@ fn pod_labels(stack: &Stack, service: &Service) -> BTreeMap<String, String> {
     }
     marks.extend((service.network_mode == NetworkMode::None).then(|| labels::NO_NETWORK.into()));
     marks.extend(service.aliases.iter().map(|alias| labels::answers_to(alias)));
-    marks.extend(placement::ties(stack, &service.mounts).into_iter().map(|tie| tie.label));
+    marks.extend(placement::shared_node(stack, &service.mounts).map(|node| node.label));
     all.extend(marks.into_iter().map(|label| (label, String::new())));
     all
 }

@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Value;
 
 use super::{Part, Settings, claim, job, metadata, patch, pod};
-use crate::api::{NetworkMode, Retention};
+use crate::api::Retention;
 use crate::child::{Kind, labels};
 use crate::stack::{Claim, Service, Stack, Workload, names};
 
@@ -78,8 +78,7 @@ fn strategy(service: &Service) -> DeploymentStrategy {
     if service.writes_exclusive_claim {
         return DeploymentStrategy { type_: Some("Recreate".into()), rolling_update: None };
     }
-    let holds_node_ports = service.network_mode == NetworkMode::Host && !service.ports.is_empty();
-    let (surge, unavailable) = if holds_node_ports { (0, 1) } else { (1, 0) };
+    let (surge, unavailable) = if service.holds_node_ports() { (0, 1) } else { (1, 0) };
     DeploymentStrategy {
         type_: Some("RollingUpdate".into()),
         rolling_update: Some(RollingUpdateDeployment {

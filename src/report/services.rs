@@ -38,6 +38,7 @@ pub(super) fn service(
         state,
         kind: id.map(|id| id.kind.to_string()),
         desired: facts.spec_replicas.or(Some(match &service.scale {
+            _ if of.stack.stopped => 0,
             Scale::Fixed(count) => count.unwrap_or(1),
             Scale::Auto(auto) => auto.min,
         })),
@@ -129,11 +130,20 @@ fn standing(
             );
             return said(ServiceState::Failed, "ProgressDeadlineExceeded", why);
         }
-        Progress::Finished => ServiceState::Degraded,
-        Progress::NotYet | Progress::Rolling => ServiceState::Progressing,
+        Progress::Finished if was_up_as_it_is(service, live, before) => ServiceState::Degraded,
+        Progress::NotYet | Progress::Rolling | Progress::Finished => ServiceState::Progressing,
     };
     let (reason, message) = trouble.unzip();
     (state, reason, message.filter(|m| !m.is_empty()))
+}
+
+/// Whether it was up at this revision, with as many pods: a rollout or a larger count that is on its way degrades nothing.
+fn was_up_as_it_is(service: &Service, live: &Child, before: Option<&ServiceStatus>) -> bool {
+    before.is_some_and(|before| {
+        matches!(before.state, ServiceState::Ready | ServiceState::Degraded)
+            && before.revision.as_deref() == Some(service.revision.as_str())
+            && before.desired >= live.facts.spec_replicas
+    })
 }
 
 /// A generation that its controller has not seen yet may be nothing but a foreign annotation: what was ready at this revision and count is said

@@ -145,8 +145,12 @@ fn a_failure_stalls_the_stack_only_when_nothing_moves_any_more() {
 fn a_service_that_lost_its_pods_later_is_degraded() {
     let mut scene = Scene::new();
     scene.workload("web", &up());
+    scene.workload("db", &up());
+    let before = scene.report(&AppStackStatus::default(), 0).status;
     scene.workload("db", &json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "conditions": [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]}));
-    let Report { status, .. } = scene.report(&AppStackStatus::default(), 0);
+    let fresh = scene.report(&AppStackStatus::default(), 0).status;
+    assert_eq!(fresh.services["db"].state, ServiceState::Progressing, "what was never up is not degraded");
+    let Report { status, .. } = scene.report(&before, 1);
     assert_eq!(status.services["db"].state, ServiceState::Degraded);
     assert_eq!(kinds(&status)[0], ("Ready", "False", "Degraded"));
 }

@@ -43,8 +43,11 @@ pub(super) fn difference(
     }
     let spec = &wanted.object["spec"];
     let same_template = live.facts.template == Some(Digest::of(&spec["template"]));
-    let same_claims =
-        live.facts.claim_templates.is_none_or(|claims| claims == Digest::of(&spec["volumeClaimTemplates"]));
+    let same_claims = live
+        .facts
+        .claim_templates
+        .as_ref()
+        .is_none_or(|(claims, _)| *claims == Digest::of(&spec["volumeClaimTemplates"]));
     let untouched = live.digest.map(|d| d.to_string()).as_deref() == live.annotation(labels::SENT);
     match id.kind {
         // What differs replaces no pod.

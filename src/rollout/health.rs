@@ -9,7 +9,7 @@ pub enum Progress {
     NotYet,
     /// Pods are being made or replaced; a Job runs.
     Rolling,
-    /// Without progress until its deadline.
+    /// Without progress until its deadline, as a Deployment says of itself; the other kinds keep none.
     Overdue,
     /// A Job that has used up its tries.
     Failed,
@@ -23,7 +23,12 @@ pub enum Progress {
 ///
 /// `observedGeneration` is asked first: a status from before the last write says nothing. `Complete` wants every count to agree, so no
 /// old pod is left.
-pub fn progress(kind: Kind, workload: Option<&Child>, revision: &str) -> Progress {
+pub fn progress<'a>(
+    kind: Kind,
+    workload: Option<&Child>,
+    revision: &str,
+    pods: impl Iterator<Item = &'a Child>,
+) -> Progress {
     let Some(child) =
         workload.filter(|child| child.annotation(labels::REVISION) == Some(revision) && !child.is_going())
     else {
@@ -43,20 +48,45 @@ pub fn progress(kind: Kind, workload: Option<&Child>, revision: &str) -> Progres
         return Progress::Complete;
     }
     match kind {
-        Kind::Deployment => of_deployment(child, no_surplus, wanted),
-        // They keep no memory of their first rollout: once every pod is of this revision and one is available, it counts as complete before.
-        _ if no_surplus && facts.updated_replicas == wanted && facts.available_replicas > 0 => Progress::Finished,
+        Kind::Deployment => of_deployment(child, no_surplus, wanted, revision, pods),
+        // They keep little memory of a complete rollout: all pods of this revision, and all but one available, is taken for that.
+        _ if no_surplus
+            && facts.updated_replicas == wanted
+            && facts.available_replicas >= (wanted - 1).max(1)
+            && facts.current_revision == facts.update_revision =>
+        {
+            Progress::Finished
+        }
         _ => Progress::Rolling,
     }
 }
 
-/// `Finished` rests on the Deployment controller's own memory, the reason of its `Progressing` condition, which stays when a node goes away later; a roll
-/// back to an earlier ReplicaSet leaves that reason in place for a moment, which the counts tell apart.
-fn of_deployment(child: &Child, no_surplus: bool, wanted: i32) -> Progress {
-    let reason = child.facts.condition("Progressing").map_or("", |c| c.reason.as_str());
+/// `Finished` rests on the Deployment controller's own memory, the reason of its `Progressing` condition, which stays when a node goes away later. It stays
+/// for a moment when another ReplicaSet is to follow, too: the counts, and the ReplicaSet that its message names, tell that apart.
+fn of_deployment<'a>(
+    child: &Child,
+    no_surplus: bool,
+    wanted: i32,
+    revision: &str,
+    mut pods: impl Iterator<Item = &'a Child>,
+) -> Progress {
+    let progressing = child.facts.condition("Progressing");
+    let reason = progressing.map_or("", |c| c.reason.as_str());
+    // `ReplicaSet "shop-web-5d8f" has successfully progressed.`
+    let named = progressing.and_then(|c| c.message.split('"').nth(1));
+    let mut is_of_another = || {
+        named.is_some_and(|named| {
+            let ours = |pod: &Child| pod.annotation(labels::REVISION) == Some(revision);
+            !pods.any(|pod| ours(pod) && pod.owner().is_some_and(|owner| owner.name == named))
+        })
+    };
     if reason == "ProgressDeadlineExceeded" {
         Progress::Overdue
-    } else if reason == "NewReplicaSetAvailable" && no_surplus && (child.facts.updated_replicas > 0 || wanted == 0) {
+    } else if reason == "NewReplicaSetAvailable"
+        && no_surplus
+        && (child.facts.updated_replicas > 0 || wanted == 0)
+        && !is_of_another()
+    {
         Progress::Finished
     } else {
         Progress::Rolling
@@ -95,6 +125,7 @@ pub fn trouble<'a>(pods: impl Iterator<Item = &'a Child>, revision: &str) -> Opt
 pub fn refused_pods(workload: &Child) -> Option<(String, String)> {
     let facts = &workload.facts;
     let condition = facts.condition("ReplicaFailure").filter(|c| c.status == "True");
-    let missing = facts.replicas < facts.spec_replicas.unwrap_or(1) && facts.ready_replicas + facts.succeeded == 0;
+    let wanted = facts.spec_replicas.unwrap_or(1);
+    let missing = facts.replicas < wanted && facts.ready_replicas + facts.succeeded < wanted;
     condition.map(|c| (c.reason.clone(), c.message.clone())).or_else(|| facts.reported.clone().filter(|_| missing))
 }

@@ -1,8 +1,9 @@
 //! Volumes that a Job fills before the first service that mounts them starts.
 
+use super::differs::{Difference, difference};
 use super::health::{self, Progress};
 use super::plan::{Body, Cause, Delete, Guard, Step, Unfilled, Wait};
-use super::planner::{Planner, one_line};
+use super::planner::{Planner, one_line, uid};
 use super::prune;
 use crate::api::Condition;
 use crate::child::{Child, ChildId, Kind, labels};
@@ -33,6 +34,14 @@ impl Planner<'_> {
         };
         let held = matches!(&unfilled, Some(Unfilled::Failed(cause)) if cause.path.is_empty());
         self.out.unfilled.extend(unfilled.map(|unfilled| (name.to_owned(), unfilled)));
+        if let Some(live) = self.ours(id, wanted).filter(|live| !live.is_going() && !refused) {
+            // How often it is tried, and whether it is to run now.
+            if difference(id, wanted, live, Some(&populate.revision), self.seen) == Difference::Real && !has_ended(live)
+            {
+                let guard = Guard::Uid(uid(live));
+                self.write(id, Body::Object { guard, replicas: None, keep: None }, Vec::new());
+            }
+        }
         if !nothing_there || held || self.stack.stopped {
             return;
         }
@@ -72,7 +81,7 @@ impl Planner<'_> {
         };
         let live = self.wanted.get(id).and_then(|wanted| self.ours(id, wanted));
         let trouble = || health::trouble(self.parts.filling(volume), revision).or_else(|| health::refused_pods(live?));
-        match health::progress(Kind::Job, live.map(AsRef::as_ref), revision) {
+        match health::progress(Kind::Job, live.map(AsRef::as_ref), revision, std::iter::empty()) {
             Progress::Complete => None,
             Progress::Failed => {
                 let condition = live.and_then(|job| job.facts.condition("Failed"));

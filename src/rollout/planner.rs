@@ -107,7 +107,7 @@ impl Planner<'_> {
         let Some((id, wanted)) = parts.workload else { return self.nothing_to_run(service) };
         let refused = self.note_refusal(id, wanted);
         let live = self.ours(id, wanted).cloned();
-        let progress = health::progress(id.kind, live.as_deref(), &service.revision);
+        let progress = health::progress(id.kind, live.as_deref(), &service.revision, parts.pods.iter().copied());
         let replicas = self.replicas(service, id, live.as_deref(), &parts);
         let needed = self.needed_by(service, &parts.beside);
 
@@ -201,7 +201,7 @@ impl Planner<'_> {
         let has_autoscaler =
             self.seen.children.get(&autoscaler).is_some_and(|child| child.label(labels::SERVICE) == service.name);
         if self.stack.stopped {
-            return replicas::none(live);
+            return replicas::none(&service.scale, live);
         }
         let running = parts.pods.iter().filter(|pod| !pod.is_going() && !pod.facts.pod.ended).count();
         let mut decided =
@@ -293,6 +293,7 @@ impl Planner<'_> {
             || parts.pods.iter().any(|pod| !pod.facts.pod.ended && pod.annotation(labels::REVISION) != revision);
         let absent = || parts.workload.is_none_or(|(id, wanted)| self.ours(id, wanted).is_none());
         match (&standing.step, standing.progress) {
+            (Step::Done, _) if self.stack.stopped => true,
             (Step::Done, Progress::Overdue) => !older(),
             (Step::Done, progress) => progress > Progress::Overdue,
             (Step::Failed(_), _) => absent(),

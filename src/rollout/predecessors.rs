@@ -1,13 +1,14 @@
 //! What has to be gone before a workload is made or made anew.
 //!
 //! A service that changes its mode gets the new workload first and loses the old one when the new one is complete, since both may live side by side; but
-//! where a volume has room for one writer only, and for Jobs, the old one goes first.
+//! where a volume has room for one writer only, where ports of the node are held, and for Jobs, the old one goes first.
 
 use super::jobs::has_ended;
 use super::parts::OfService;
 use super::plan::Delete;
 use super::planner::Seen;
 use super::prune;
+use crate::child::digest::Digest;
 use crate::child::{Child, ChildId, Kind, labels};
 use crate::render::Wanted;
 use crate::stack::{Service, Stack};
@@ -45,7 +46,7 @@ pub(super) fn of(
         let in_the_way = match (id.kind, other.kind) {
             (_, Kind::Job) => !has_ended(child),
             (Kind::Job, _) => true,
-            _ => service.writes_exclusive_claim,
+            _ => service.is_alone_on_its_node(),
         };
         if in_the_way {
             first.wait = true;
@@ -70,17 +71,31 @@ fn is_left_over(kind: Kind, service: &Service, pod: &Child) -> bool {
     if pod.facts.pod.ended {
         return false;
     }
-    kind == Kind::Job || owner == "Job" || (service.writes_exclusive_claim && (owner != expected || pod.is_going()))
+    // Pods that a StatefulSet left behind are taken up by the next one.
+    let is_adopted = owner == expected || (kind == Kind::StatefulSet && owner.is_empty());
+    kind == Kind::Job || owner == "Job" || (service.is_alone_on_its_node() && (!is_adopted || pod.is_going()))
 }
 
-/// The claims that a StatefulSet makes cannot be changed: it goes without its pods, and its successor takes them up, without a restart.
+/// What cannot be changed is made anew:
+/// - the claims that a StatefulSet makes: it goes without its pods, and its successor takes them up without a restart; with them where they lack a
+///   claim that is new, which no pod can be given;
+/// - the template of a Job that was suspended and is to go on, where another version of the operator renders it otherwise.
 fn made_anew(id: &ChildId, wanted: &Wanted, live: &Child, seen: &Seen<'_>) -> First {
-    let claims = &wanted.object["spec"]["volumeClaimTemplates"];
-    let same = live.facts.claim_templates.is_none_or(|there| there == crate::child::digest::Digest::of(claims));
-    match seen.children.get(id).filter(|_| id.kind == Kind::StatefulSet && !same) {
-        Some(child) => {
-            First { deletes: vec![Delete { id: id.clone(), child: child.clone(), orphan: true }], wait: true }
+    let Some(child) = seen.children.get(id) else { return First::default() };
+    let spec = &wanted.object["spec"];
+    let anew = |orphan| First { deletes: vec![Delete { id: id.clone(), child: child.clone(), orphan }], wait: true };
+    match id.kind {
+        Kind::StatefulSet => {
+            let claims = &spec["volumeClaimTemplates"];
+            let Some((digest, names)) = &live.facts.claim_templates else { return First::default() };
+            if *digest == Digest::of(claims) {
+                return First::default();
+            }
+            let mut wanted =
+                claims.as_array().into_iter().flatten().filter_map(|claim| claim["metadata"]["name"].as_str());
+            anew(wanted.all(|name| names.contains(name)))
         }
-        None => First::default(),
+        Kind::Job if live.facts.suspended && live.facts.template != Some(Digest::of(&spec["template"])) => anew(false),
+        _ => First::default(),
     }
 }

@@ -30,9 +30,14 @@ pub fn first_count(scale: &Scale) -> i32 {
 }
 
 /// No pods at all: the stack is stopped. What an autoscaler follows is left in place, inert (T8).
-pub(super) fn none(live: Option<&Child>) -> Replicas {
-    let change = live.is_some_and(|live| live.facts.spec_replicas != Some(0));
-    Replicas { state: Some(0), change, ..Replicas::default() }
+/// The count that an autoscaler left behind stays noted down.
+pub(super) fn none(scale: &Scale, live: Option<&Child>) -> Replicas {
+    let facts = live.map(|live| &live.facts);
+    let change = facts.is_some_and(|facts| facts.spec_replicas != Some(0));
+    let left = facts.filter(|facts| facts.replicas_owner == ReplicasOwner::Autoscaler).and_then(|f| f.spec_replicas);
+    let noted = live.and_then(|live| live.annotation(labels::KEPT_REPLICAS)).map(str::to_owned);
+    let keep = noted.or(left.filter(|count| *count > 0).map(|count| count.to_string()));
+    Replicas { state: Some(0), change, keep: keep.filter(|_| *scale == Scale::Fixed(None)), ..Replicas::default() }
 }
 
 /// Decides for a workload that is live (or absent), with an autoscaler of ours that is live (or not).
@@ -47,7 +52,11 @@ pub(super) fn none(live: Option<&Child>) -> Replicas {
 pub(super) fn decide(scale: &Scale, live: Option<&Child>, autoscaler_is_live: bool, running: i32) -> Replicas {
     let first = first_count(scale);
     let Some(live) = live else {
-        let left = if let Scale::Auto(auto) = scale { running.min(auto.max) } else { 0 };
+        let left = match scale {
+            Scale::Auto(auto) => running.min(auto.max),
+            Scale::Fixed(None) => running,
+            Scale::Fixed(Some(_)) => 0,
+        };
         return Replicas { state: Some(first.max(left)), from_zero: first > 0, ..Replicas::default() };
     };
     let now = live.facts.spec_replicas.unwrap_or(1);

@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::model::{Health, Mount, Need, Network, Placement, PreStart, Problem, Problems, Service, Source, Stack};
-use super::{configs, definition, env, graph, health, mounts, networks, patch, pod_security, ports, scale, volumes};
+use super::{
+    configs, definition, env, graph, health, mounts, networks, patch, pod_security, ports, scale, ties, volumes,
+};
 use crate::api::{self, AccessMode, AppStack, AppStackSpec, Condition, Mode, OpenTo, PodSecurity, Quantity};
 use crate::child::digest::Digest;
 
@@ -60,6 +62,13 @@ pub fn check(written: &AppStack, most: PodSecurity) -> Result<Stack, Problems> {
         _ => return Err(Problems { all: problems, cycle: cycles.into_iter().next() }),
     };
     let order: Vec<String> = order.into_iter().filter(|name| services.contains_key(name)).collect();
+    let ties = ties::ties(spec);
+    // Who its pods share a node with is a part of what they are.
+    for (name, service) in &mut services {
+        if let Some(tie) = spec.services.get(name).and_then(|written| ties::foreign(written, spec, &ties)) {
+            service.revision = Digest::of(&json!([service.revision, format!("{tie:?}")])).hex8();
+        }
+    }
     restart_with_dependencies(&order, spec, &mut services);
     warnings.sort();
     Ok(Stack {
@@ -70,6 +79,7 @@ pub fn check(written: &AppStack, most: PodSecurity) -> Result<Stack, Problems> {
         stopped: spec.stopped.unwrap_or_default(),
         networks: joined(&services, spec),
         configs,
+        ties,
         volumes,
         order,
         services,

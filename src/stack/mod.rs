@@ -17,12 +17,13 @@ mod pod_security;
 mod ports;
 mod scale;
 mod size;
+mod ties;
 mod volumes;
 
 pub use check::check;
 pub use model::{
     Autoscale, Claim, Config, EnvFrom, EnvSource, EnvVar, Health, Job, Mount, Need, Network, Placement, Populate, Port,
-    PortRef, PreStart, Probe, Problem, Problems, Published, Resources, Scale, Service, Source, Stack, Storage, Value,
-    Volume, Workload,
+    PortRef, PreStart, Probe, Problem, Problems, Published, Resources, Scale, Service, Source, Stack, Storage, Tie,
+    Value, Volume, Workload,
 };
 pub use size::{bytes, cores};

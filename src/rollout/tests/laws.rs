@@ -57,8 +57,9 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
 /// Every workload that the plan would create, or whose template it would change, has dependencies that are complete at their own wanted
 /// revision (finished, with a pod to serve, where it is running already), and nothing behind those is still on the move.
 fn respects_order(world: &World) {
-    let standing =
-        |name: &str| progress(world.id(name).kind, world.workload(name), &world.stack.services[name].revision);
+    let standing = |name: &str| {
+        progress(world.id(name).kind, world.workload(name), &world.stack.services[name].revision, std::iter::empty())
+    };
     for write in world.plan().writes.iter().filter(|w| w.id.kind.starts_pods()) {
         let (name, service) = world.stack.services.iter().find(|(name, _)| world.id(name) == write.id).unwrap();
         let live = world.workload(name);

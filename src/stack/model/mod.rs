@@ -11,7 +11,7 @@ use std::fmt;
 pub use endpoint::{Health, Port, PortRef, Probe, Published};
 pub use env::{EnvFrom, EnvSource, EnvVar, Value};
 pub use service::{Autoscale, Job, Need, Placement, PreStart, Resources, Scale, Service, Workload};
-pub use storage::{Claim, Mount, Populate, Source, Storage, Volume};
+pub use storage::{Claim, Mount, Populate, Source, Storage, Tie, Volume};
 
 use crate::api::Isolation;
 
@@ -34,6 +34,8 @@ pub struct Stack {
     pub order: Vec<String>,
     /// The networks that some service joins.
     pub networks: BTreeMap<String, Network>,
+    /// What keeps the users of a volume on one node, by volume.
+    pub ties: BTreeMap<String, Tie>,
     /// The volumes that some service mounts.
     pub volumes: BTreeMap<String, Volume>,
     /// The inline configs that some service mounts.

@@ -99,6 +99,18 @@ pub struct Service {
     pub writes_exclusive_claim: bool,
 }
 
+impl Service {
+    /// Whether an old and a new pod of it cannot live side by side: they write one claim that one node mounts, or hold ports of the node.
+    pub fn is_alone_on_its_node(&self) -> bool {
+        self.writes_exclusive_claim || self.holds_node_ports()
+    }
+
+    /// Whether its ports are those of the node.
+    pub fn holds_node_ports(&self) -> bool {
+        self.network_mode == NetworkMode::Host && !self.ports.is_empty()
+    }
+}
+
 /// What runs a service's pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Workload {

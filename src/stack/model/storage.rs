@@ -124,6 +124,15 @@ impl Volume {
     }
 }
 
+/// Whom pods share a node with: all users of volumes that hang together, since the scheduler holds a pod only to those that match all of its terms.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tie {
+    /// Users of this existing claim, in whichever stack of the namespace.
+    Claim(String),
+    /// Users of this volume of the stack.
+    Volume(String),
+}
+
 /// Which claim is behind a volume.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Claim {
