@@ -45,7 +45,9 @@ fn a_long_list_is_broken_between_its_items() {
     let text = said("soundforge.yaml", &[], 100).unwrap();
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     assert!(
-        text.contains("processing (Healthy),\n                                        spotify (Healthy)"),
+        text.contains(
+            "download (Healthy),\n                                        processing (Healthy), spotify (Healthy)"
+        ),
         "{text}"
     );
 }
