@@ -131,7 +131,7 @@ impl Maker {
             namespaces.insert(name.to_owned(), labels);
         }
         let pods: Vec<Value> = (0..4 + self.0.roll(5)).map(|n| self.pod(n)).collect();
-        let policies: Vec<Value> = (0..1 + self.0.roll(6)).map(|n| self.policy(n)).collect();
+        let policies: Vec<Value> = (0..=self.0.roll(6)).map(|n| self.policy(n)).collect();
         let questions: Vec<Value> = (0..QUESTIONS).map(|_| self.question(pods.len() as u64)).collect();
         json!({"namespaces": namespaces, "pods": pods, "policies": policies, "questions": questions})
     }
@@ -222,7 +222,7 @@ impl Maker {
             selector["matchExpressions"] = self.some(2, |m| {
                 let mut one = json!({"key": m.pick(&KEYS), "operator": m.pick(&["In", "NotIn", "NotIn", "Exists", "DoesNotExist"])});
                 if one["operator"].as_str().unwrap().ends_with("In") {
-                    one["values"] = (0..1 + m.0.roll(2)).map(|_| json!(m.pick(&VALUES))).collect();
+                    one["values"] = (0..=m.0.roll(2)).map(|_| json!(m.pick(&VALUES))).collect();
                 }
                 one
             });
