@@ -171,7 +171,7 @@ fn service(
     let writes_exclusive_claim = claims(written, &mounts, spec, here);
     Service {
         name: name.to_owned(),
-        revision: definition::revision(written, spec),
+        revision: definition::revision(name, written, spec),
         workload,
         image: written.image.clone(),
         pull_policy: written.image_pull_policy,

@@ -18,8 +18,7 @@ pub(super) fn joined(
         here.problem(&format!(".networks[{name}]"), unknown("network", name, "spec.networks", spec.networks.keys()));
     }
     match written.network_mode.unwrap_or_default() {
-        NetworkMode::Stack if written.networks.is_empty() => return BTreeSet::from(["default".to_owned()]),
-        NetworkMode::Stack => return written.networks.keys().cloned().collect(),
+        NetworkMode::Stack => return names(written),
         NetworkMode::Host if level < PodSecurity::Privileged => {
             here.problem(".networkMode", "'Host' needs podSecurity: Privileged");
         }
@@ -43,6 +42,15 @@ pub(super) fn joined(
         here.problem(".networks", "networks go with networkMode Stack");
     }
     BTreeSet::new()
+}
+
+/// The names of the networks that a service joins.
+pub(super) fn names(written: &api::Service) -> BTreeSet<String> {
+    match written.network_mode.unwrap_or_default() {
+        NetworkMode::Stack if written.networks.is_empty() => BTreeSet::from(["default".to_owned()]),
+        NetworkMode::Stack => written.networks.keys().cloned().collect(),
+        NetworkMode::None | NetworkMode::Host => BTreeSet::new(),
+    }
 }
 
 fn net_sysctls(written: &api::Service) -> impl Iterator<Item = &String> {

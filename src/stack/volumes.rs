@@ -1,10 +1,12 @@
 //! Volumes, and the Jobs that fill them.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::check::{Place, not_a_quantity};
-use super::env;
 use super::model::{Claim, Populate, Storage, Volume};
+use super::{definition, env};
 use crate::api::{self, AppStackSpec, PodSecurity};
 use crate::child::digest::Digest;
 
@@ -49,15 +51,15 @@ fn populate(
     pod_security: PodSecurity,
     here: &mut Place<'_>,
 ) -> Populate {
-    let secrets: Vec<_> = written.secret_env.values().map(|key| (&key.secret, spec.secrets.get(&key.secret))).collect();
-    // How often it is tried is not what it does.
-    let what = api::Populate { retries: None, ..written.clone() };
+    let named = |key: &api::SecretKey| spec.secrets.get(&key.secret).map(|secret| secret.secret_name.clone());
+    let secrets: BTreeMap<_, _> = written.secret_env.values().map(|key| (&key.secret, named(key))).collect();
+    let what = definition::populate(written, spec);
     Populate {
         revision: Digest::of(&json!([volume, what, secrets])).hex8(),
         image: written.image.clone(),
         command: written.command.clone().unwrap_or_default(),
         env: env::variables(&written.env, &written.secret_env, ".populate", spec, here),
-        mount_path: written.mount_path.clone().unwrap_or_else(|| "/volume".into()),
+        mount_path: written.mount_path.clone().unwrap_or_else(|| definition::POPULATE_PATH.into()),
         retries: written.retries.unwrap_or(0),
         pod_security,
     }
