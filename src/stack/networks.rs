@@ -1,11 +1,11 @@
 //! The networks a service joins, and the names it answers to in them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::check::{Place, unknown};
 use super::health;
-use super::model::{Health, Scale, Workload};
-use crate::api::{self, AppStackSpec, EndpointMode, NetworkMode, PodSecurity};
+use super::model::{Health, Problem, Scale, Service, Workload};
+use crate::api::{self, AppStackSpec, EndpointMode, Isolation, NetworkMode, PodSecurity};
 
 /// The networks that a service joins: `default` where it names none, none where its mode is not `Stack`.
 pub(super) fn joined(
@@ -22,7 +22,7 @@ pub(super) fn joined(
         NetworkMode::Host if level < PodSecurity::Privileged => {
             here.problem(".networkMode", "'Host' needs podSecurity: Privileged");
         }
-        NetworkMode::Host if spec.isolation.unwrap_or_default() != api::Isolation::None => {
+        NetworkMode::Host if spec.isolation.unwrap_or_default() != Isolation::None => {
             here.warn(
                 ".networkMode",
                 "'Host' is outside of the stack's walls: whoever reaches the node reaches this service",
@@ -74,8 +74,15 @@ pub(super) fn endpoints(
     workload: &Workload,
     scale: &Scale,
     health: Option<&Health>,
+    here: &mut Place<'_>,
 ) -> (bool, bool) {
     let per_replica = *workload == Workload::StatefulSet;
+    if per_replica && written.endpoint_mode == Some(EndpointMode::Vip) {
+        here.problem(
+            ".endpointMode",
+            "'VIP' does not go with a perReplica volume: such pods are found by a name that is the address of each; leave endpointMode out",
+        );
+    }
     let headless = match written.endpoint_mode {
         Some(mode) => mode == EndpointMode::Dnsrr,
         None => per_replica || *workload == Workload::DaemonSet || written.ports.is_empty(),
@@ -88,4 +95,32 @@ pub(super) fn endpoints(
         per_replica || (headless && several) || health.is_some_and(|health| health::dials(&health.probe, name))
     });
     (headless, publish_not_ready)
+}
+
+/// Walls that are asked for and that `isolation` leaves out.
+pub(super) fn without_walls(services: &BTreeMap<String, Service>, spec: &AppStackSpec) -> Vec<Problem> {
+    let isolation = spec.isolation.unwrap_or_default();
+    let mut found = Vec::new();
+    for (name, network) in &spec.networks {
+        let joined = services.values().any(|service| service.networks.contains(name));
+        if !joined || network.internal != Some(true) {
+            continue;
+        }
+        let message = match isolation {
+            Isolation::Networks => continue,
+            Isolation::Namespace => {
+                "lets no member out, but isolation: Namespace lets every pod of the namespace in; say isolation: Networks"
+            }
+            Isolation::None => "is not enforced: isolation: None writes no policies; say isolation: Networks",
+        };
+        found.push(Problem::new(format!("spec.networks[{name}].internal"), message));
+    }
+    let closed = services.iter().filter(|(_, service)| service.network_mode == NetworkMode::None);
+    found.extend(closed.filter(|_| isolation == Isolation::None).map(|(name, _)| {
+        Problem::new(
+            format!("spec.services[{name}].networkMode"),
+            "'None' is not enforced: isolation: None writes no policies; say isolation: Networks",
+        )
+    }));
+    found
 }
