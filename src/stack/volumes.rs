@@ -69,6 +69,7 @@ fn populate(
 pub(super) fn claims(written: &api::Service, mounts: &[Mount], spec: &AppStackSpec, here: &mut Place<'_>) -> bool {
     let job = written.job.as_ref().and_then(|job| job.completions);
     let copies = written.autoscale.as_ref().map(|a| a.max).or(written.replicas).or(job).unwrap_or(1);
+    let counted = if job.is_some() { "job.completions" } else { "replicas and autoscale.max" };
     let spread = written.spread.clone().unwrap_or_default();
     let mut exclusive = false;
     for mount in mounts {
@@ -89,7 +90,7 @@ pub(super) fn claims(written: &api::Service, mounts: &[Mount], spec: &AppStackSp
         match mode {
             AccessMode::ReadWriteOncePod if copies > 1 => here.problem(
                 &field,
-                format!("volume '{name}' is ReadWriteOncePod: one pod of the cluster mounts it, to write or to read; replicas and autoscale.max (or job.completions) must be at most 1"),
+                format!("volume '{name}' is ReadWriteOncePod: one pod of the cluster mounts it, to write or to read; {counted} must be at most 1"),
             ),
             AccessMode::ReadWriteOnce | AccessMode::ReadWriteOncePod if written.mode == Some(Mode::Global) => here.problem(
                 &field,
