@@ -28,6 +28,10 @@ pub(super) fn joined(
                 "'Host' is outside of the stack's walls: whoever reaches the node reaches this service",
             );
         }
+        NetworkMode::None if spec.isolation == Some(api::Isolation::None) => here.warn(
+            ".networkMode",
+            "'None' is kept by network policies, and isolation None writes none: the service is as open as the others",
+        ),
         NetworkMode::Host | NetworkMode::None => {}
     }
     if !written.networks.is_empty() {
