@@ -28,7 +28,7 @@ pub(super) fn joined(
                 "'Host' is outside of the stack's walls: whoever reaches the node reaches this service",
             );
         }
-        NetworkMode::None if spec.isolation == Some(api::Isolation::None) => here.warn(
+        NetworkMode::None if spec.isolation == Some(Isolation::None) => here.warn(
             ".networkMode",
             "'None' is kept by network policies, and isolation None writes none: the service is as open as the others",
         ),
@@ -101,7 +101,7 @@ pub(super) fn endpoints(
     (headless, publish_not_ready)
 }
 
-/// Walls that are asked for and that `isolation` leaves out.
+/// Internal networks whose walls `isolation` leaves out.
 pub(super) fn without_walls(services: &BTreeMap<String, Service>, spec: &AppStackSpec) -> Vec<Problem> {
     let isolation = spec.isolation.unwrap_or_default();
     let mut found = Vec::new();
@@ -119,12 +119,5 @@ pub(super) fn without_walls(services: &BTreeMap<String, Service>, spec: &AppStac
         };
         found.push(Problem::new(format!("spec.networks[{name}].internal"), message));
     }
-    let closed = services.iter().filter(|(_, service)| service.network_mode == NetworkMode::None);
-    found.extend(closed.filter(|_| isolation == Isolation::None).map(|(name, _)| {
-        Problem::new(
-            format!("spec.services[{name}].networkMode"),
-            "'None' is not enforced: isolation: None writes no policies; say isolation: Networks",
-        )
-    }));
     found
 }
