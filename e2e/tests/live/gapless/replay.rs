@@ -140,7 +140,7 @@ pub struct Found {
 }
 
 /// Replays what happened between two versions at which all was at rest. At rest the pods of a service agree. A service
-/// that comes has the walls that it will have, and one that goes keeps those that it had, though doors may close before it has gone.
+/// that comes or goes is never open wider than it will be, or was; all that comes at once has its doors from the beginning.
 pub fn replay(history: &[Seen], from: u64, to: u64) -> Found {
     let mut state = State::at(history, from);
     let (before, after) = (state.answers(), State::at(history, to).answers());
@@ -151,10 +151,12 @@ pub fn replay(history: &[Seen], from: u64, to: u64) -> Found {
             answer.why
         );
     }
+    let is_new = before.is_empty();
     let at_ends = |question: &Question| match (before.get(question), after.get(question)) {
         (Some(before), Some(after)) => (before.all == after.all).then_some(after.all),
-        (None, after) => after.map(|after| after.all),
-        (Some(before), None) => (!before.all).then_some(false),
+        (None, Some(after)) if is_new => Some(after.all),
+        (None, Some(one)) | (Some(one), None) => (!one.all).then_some(false),
+        (None, None) => None,
     };
     let all: BTreeSet<&Question> = before.keys().chain(after.keys()).collect();
     let is_other = |question: &&Question| before.get(*question).map(|a| a.all) != after.get(*question).map(|a| a.all);
