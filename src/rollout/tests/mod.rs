@@ -1,6 +1,8 @@
 //! The plan against a small world of its own: promises one by one, and laws over random stacks.
 
+mod controllers;
 mod counts;
+mod kinds;
 mod laws;
 mod promises;
 mod world;
