@@ -15,6 +15,7 @@
 
 pub mod audit;
 pub mod cluster;
+pub mod dice;
 pub mod expected;
 pub mod gate;
 mod grant;
@@ -24,6 +25,7 @@ pub mod live;
 pub mod observer;
 pub mod operator;
 pub mod order;
+pub mod policy;
 pub mod proxy;
 pub mod replicas;
 pub mod samples;
