@@ -164,7 +164,7 @@ fn service(
     let mut published = ports::published(&written.ports, &ports);
     let opened = !published.is_empty() || ports.iter().any(|port| port.open_to != OpenTo::Networks);
     if opened && !has_way_in(written, &networks, spec) {
-        here.warn(".ports", "ports of a service with networkMode None, or on internal networks only, are not reachable from outside, as in Compose; join it to a network that is not internal");
+        here.warn(".ports", "ports of a service with networkMode None, or on internal networks only, are not reachable, as in Compose; join it to a network that is not internal");
         published.clear();
         for port in &mut ports {
             port.open_to = OpenTo::Networks;
