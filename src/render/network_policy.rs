@@ -99,19 +99,16 @@ fn dns(stack: &Stack, settings: &Settings) -> NetworkPolicySpec {
 }
 
 /// Members in from members, and out: to members only where the network is internal, else to everywhere. Members of a shared network may be pods of
-/// other stacks of the namespace.
+/// other stacks of the namespace; pods of ours that are older than its shared name are known by its own.
 fn members(stack: &Stack, name: &str, network: &Network) -> NetworkPolicySpec {
     let members = metadata::pods(stack, &[labels::in_network(name)]);
-    let peers = match &network.shared {
-        Some(shared) => exists(labels::in_shared_network(shared)),
-        None => members.clone(),
-    };
-    let out = if network.internal { Some(vec![peer(peers.clone())]) } else { None };
+    let shared = network.shared.as_deref().map(|shared| exists(labels::in_shared_network(shared)));
+    let peers: Vec<NetworkPolicyPeer> = [members.clone()].into_iter().chain(shared).map(peer).collect();
     NetworkPolicySpec {
         pod_selector: Some(members),
         policy_types: Some(types(&[INGRESS, EGRESS])),
-        ingress: Some(vec![NetworkPolicyIngressRule { from: Some(vec![peer(peers)]), ports: None }]),
-        egress: Some(vec![NetworkPolicyEgressRule { to: out, ports: None }]),
+        ingress: Some(vec![NetworkPolicyIngressRule { from: Some(peers.clone()), ports: None }]),
+        egress: Some(vec![NetworkPolicyEgressRule { to: network.internal.then_some(peers), ports: None }]),
     }
 }
 
