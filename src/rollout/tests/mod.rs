@@ -2,6 +2,7 @@
 
 mod controllers;
 mod counts;
+mod fills;
 mod kinds;
 mod laws;
 mod promises;
