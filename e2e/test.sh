@@ -31,5 +31,6 @@ if [ -z "${E2E_KUBECONFIG:-}" ]; then
   export E2E_KUBECONFIG E2E_AUDIT_LOG
 fi
 say "live tests on $E2E_KUBECONFIG"
+cargo test --package e2e --test gateway
 RUST_TEST_THREADS=${RUST_TEST_THREADS:-4} cargo test --package e2e --test live
 say "all passed"

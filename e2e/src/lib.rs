@@ -17,6 +17,7 @@ pub mod audit;
 pub mod cluster;
 pub mod expected;
 pub mod gate;
+pub mod gateway_api;
 mod grant;
 pub mod json;
 pub mod kinds;

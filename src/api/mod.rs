@@ -10,6 +10,7 @@ pub mod mounts;
 pub mod patch;
 pub mod placement;
 pub mod ports;
+pub mod routes;
 pub mod scalars;
 pub mod scaling;
 pub mod schema;
@@ -25,6 +26,7 @@ pub use mounts::{Ephemeral, HostPath, HostPathType, ImageSource, Mount, Propagat
 pub use patch::PodTemplatePatch;
 pub use placement::{DnsConfig, DnsOption, Spread, SpreadMode, TaintEffect, Toleration, TolerationOperator};
 pub use ports::{EndpointMode, Membership, NetworkMode, OpenTo, Protocol, ServicePort};
+pub use routes::{Gateway, Route};
 pub use scalars::{Duration, Quantity};
 pub use scaling::{Amounts, Autoscale, Gpu, Resources};
 pub use security::{Capabilities, FsGroupChangePolicy, PodSecurity, Profile, SeccompProfile, SecurityContext};

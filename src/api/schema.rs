@@ -77,6 +77,33 @@ pub(super) fn ports<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     schema
 }
 
+/// Names of a service's routes.
+pub(super) fn routes<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    named::<T>(generator, 40, 16, "route")
+}
+
+/// A host name as the Gateway API takes it: no port, no address, one wildcard as the first label.
+pub(super) fn route_host(_: &mut SchemaGenerator) -> Schema {
+    let mut schema = json_schema!({"type": "string", "minLength": 1, "maxLength": 253});
+    push_rule(
+        &mut schema,
+        "self.matches('^([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",
+        "must be a host name in lower case such as 'shop.example.com', or one with '*.' before it; no port, no address",
+    );
+    schema
+}
+
+/// An absolute path without empty, `.` and `..` segments, in the characters that a request line carries.
+pub(super) fn route_path(_: &mut SchemaGenerator) -> Schema {
+    let mut schema = json_schema!({"type": "string", "minLength": 1, "maxLength": 255});
+    push_rule(
+        &mut schema,
+        "self.matches('^(/[.]?[-A-Za-z0-9_~!$&()*+,;=:@%][-A-Za-z0-9._~!$&()*+,;=:@%]*)*/?$')",
+        "must be a path such as '/api': it begins with '/', and has no empty part, no '.' or '..', no query",
+    );
+    schema
+}
+
 /// Environment variables, keyed by name.
 pub(super) fn env<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = json_schema!({

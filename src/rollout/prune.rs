@@ -43,7 +43,9 @@ pub(super) fn prune(stack: &Stack, wanted: &Children, seen: &Seen<'_>, plan: &Pl
                 // Without walls, what opens them goes with what denies.
                 Kind::NetworkPolicy if stack.isolation == Isolation::None => quiet,
                 // The service is there and its in-stack Service is always wanted: this one opens ports.
-                Kind::Service | Kind::NetworkPolicy | Kind::Budget => past_gate.unwrap_or(quiet),
+                Kind::Service | Kind::NetworkPolicy | Kind::Budget | Kind::HttpRoute | Kind::Ingress => {
+                    past_gate.unwrap_or(quiet)
+                }
                 Kind::Job if !child.label(labels::POPULATE).is_empty() => {
                     let volume = child.label(labels::POPULATE);
                     let filled = !plan.unfilled.contains_key(volume);
@@ -68,9 +70,14 @@ pub(super) fn is_ours(stack: &Stack, id: &ChildId, child: &Child) -> bool {
         Kind::NetworkPolicy => &[labels::POLICY],
         Kind::Service => &[labels::SERVICE, labels::ALIAS],
         Kind::Job => &[labels::SERVICE, labels::POPULATE],
-        Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::Autoscaler | Kind::Budget | Kind::Pod => {
-            &[labels::SERVICE]
-        }
+        Kind::Deployment
+        | Kind::StatefulSet
+        | Kind::DaemonSet
+        | Kind::Autoscaler
+        | Kind::Budget
+        | Kind::HttpRoute
+        | Kind::Ingress
+        | Kind::Pod => &[labels::SERVICE],
     };
     let Some(key) = keys.iter().find(|key| !child.label(key).is_empty()) else { return false };
     child.is_of(&stack.name, &stack.uid, &[(labels::STACK, &stack.name), (key, child.label(key))])

@@ -9,8 +9,8 @@ use crate::api;
 use crate::child::digest::Digest;
 
 /// Fields of a service that say how many pods there are, when they start and who may call them, not what they are.
-const NOT_OF_THE_POD: [&str; 7] =
-    ["replicas", "autoscale", "dependsOn", "publish", "profiles", "endpointMode", "publishNotReady"];
+const NOT_OF_THE_POD: [&str; 8] =
+    ["replicas", "autoscale", "dependsOn", "publish", "routes", "profiles", "endpointMode", "publishNotReady"];
 /// The same, of a port.
 const NOT_OF_THE_PORT: [&str; 3] = ["published", "appProtocol", "openTo"];
 /// The same, of a Job.

@@ -15,6 +15,7 @@ mod networks;
 mod patch;
 mod pod_security;
 mod ports;
+mod routes;
 mod scale;
 mod size;
 mod ties;
@@ -23,7 +24,7 @@ mod volumes;
 pub use check::check;
 pub use model::{
     Autoscale, Claim, Config, EnvFrom, EnvSource, EnvVar, Health, Job, Mount, Need, Network, Placement, Populate, Port,
-    PortRef, PreStart, Probe, Problem, Problems, Published, Resources, Scale, Service, Source, Stack, Storage, Tie,
-    Value, Volume, Workload,
+    PortRef, PreStart, Probe, Problem, Problems, Published, Resources, Route, RouteParent, Scale, Service, Source,
+    Stack, Storage, Tie, Value, Volume, Workload,
 };
 pub use size::{bytes, cores};

@@ -23,14 +23,6 @@ pub(super) fn joined(
         NetworkMode::Host if level < PodSecurity::Privileged => {
             here.problem(".networkMode", "'Host' needs podSecurity: Privileged");
         }
-        NetworkMode::Host if net_sysctls(written).next().is_some() => {
-            for name in net_sysctls(written) {
-                here.problem(
-                    &format!(".securityContext.sysctls[{name}]"),
-                    "is the node's own with networkMode Host, and cannot be set",
-                );
-            }
-        }
         NetworkMode::Host if spec.isolation.unwrap_or_default() != api::Isolation::None => {
             here.warn(
                 ".networkMode",
@@ -43,11 +35,6 @@ pub(super) fn joined(
         here.problem(".networks", "networks go with networkMode Stack");
     }
     BTreeSet::new()
-}
-
-fn net_sysctls(written: &api::Service) -> impl Iterator<Item = &String> {
-    let sysctls = written.security_context.iter().flat_map(|context| context.sysctls.keys());
-    sysctls.filter(|name| name.starts_with("net."))
 }
 
 /// Further names of a service, in whichever network. Its own name is dropped; that of another service is a problem.

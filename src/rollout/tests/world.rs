@@ -19,6 +19,7 @@ pub(super) struct World {
     pub(super) wanted: Children,
     pub(super) children: BTreeMap<ChildId, Arc<Child>>,
     pub(super) refused: BTreeMap<ChildId, Refusal>,
+    pub(super) missing: BTreeSet<Kind>,
     pub(super) ungated: BTreeSet<String>,
     version: u64,
 }
@@ -47,6 +48,7 @@ impl World {
             wanted,
             children: BTreeMap::new(),
             refused: BTreeMap::new(),
+            missing: BTreeSet::new(),
             ungated: BTreeSet::new(),
             version: 0,
         }
@@ -66,7 +68,13 @@ impl World {
         plan(
             &self.stack,
             &self.wanted,
-            &Seen { children: &self.children, refused: &self.refused, settled: &settled, ungated: &self.ungated },
+            &Seen {
+                children: &self.children,
+                refused: &self.refused,
+                settled: &settled,
+                missing: &self.missing,
+                ungated: &self.ungated,
+            },
         )
     }
 
