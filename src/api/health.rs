@@ -6,7 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Duration, schema};
+use super::{Duration, numbers, schema};
 
 /// How to tell that the service is healthy. Exactly one of `exec`, `shell`, `http`, `tcp` and `grpc`. A failing check
 /// takes the pod out of its Services and holds those who wait for it; as in Compose, it restarts nothing unless `onUnhealthy` says so.
@@ -69,7 +69,7 @@ pub enum OnUnhealthy {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct HttpProbe {
     /// The port: its number, or its name in `ports`.
-    #[schemars(schema_with = "schema::port")]
+    #[schemars(schema_with = "numbers::port")]
     pub port: Port,
     /// The path; unset: `/`.
     #[schemars(length(min = 1, max = 2048))]
@@ -89,7 +89,7 @@ pub struct HttpProbe {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct TcpProbe {
     /// The port: its number, or its name in `ports`.
-    #[schemars(schema_with = "schema::port")]
+    #[schemars(schema_with = "numbers::port")]
     pub port: Port,
 }
 
@@ -97,7 +97,7 @@ pub struct TcpProbe {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct GrpcProbe {
     /// The port: its number, or its name in `ports`.
-    #[schemars(schema_with = "schema::port")]
+    #[schemars(schema_with = "numbers::port")]
     pub port: Port,
     /// The service to ask about; unset: the server as a whole.
     #[schemars(length(min = 1, max = 253))]

@@ -7,6 +7,7 @@ pub mod env;
 pub mod health;
 pub mod lifecycle;
 pub mod mounts;
+pub mod numbers;
 pub mod patch;
 pub mod placement;
 pub mod ports;

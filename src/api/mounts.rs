@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{PullPolicy, Quantity, schema};
+use super::{PullPolicy, Quantity, numbers, schema};
 
 /// Exactly one of `volume`, `config`, `secret`, `tmpfs`, `ephemeral`, `hostPath` and `image`, and how it is mounted.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -54,7 +54,7 @@ pub struct Mount {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// Octal permissions of the files, in quotes; unset: `"0444"`.
-    #[schemars(schema_with = "schema::file_mode")]
+    #[schemars(schema_with = "numbers::file_mode")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
     /// `FromImage`: while the volume is empty, the image's own content of this path is copied into it before the service starts, as Docker does
@@ -70,7 +70,7 @@ pub struct Mount {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct Tmpfs {
     /// The most it may hold; unset: half the node's memory, or the memory limit.
-    #[schemars(schema_with = "schema::storage_of_mount")]
+    #[schemars(schema_with = "numbers::storage_of_mount")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<Quantity>,
 }
@@ -80,7 +80,7 @@ pub struct Tmpfs {
 #[serde(rename_all = "camelCase")]
 pub struct Ephemeral {
     /// How much it holds.
-    #[schemars(schema_with = "schema::storage_of_mount")]
+    #[schemars(schema_with = "numbers::storage_of_mount")]
     pub size: Quantity,
     /// The class that makes it; unset: the cluster's default.
     #[schemars(length(min = 1, max = 253))]

@@ -3,7 +3,7 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Port, schema};
+use super::{Port, numbers, schema};
 
 /// Requests for a host and below a path go to a port of the service.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -20,7 +20,7 @@ pub struct Route {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// The port of the service, by name or number; unset: its only TCP port.
-    #[schemars(schema_with = "schema::port")]
+    #[schemars(schema_with = "numbers::port")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<Port>,
     /// The Gateway it is under; unset: `spec.gateway`.

@@ -3,7 +3,7 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Duration, Quantity, schema};
+use super::{Duration, Quantity, numbers};
 
 /// Let load choose the number of pods, between two bounds.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -67,15 +67,15 @@ pub struct Resources {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct Amounts {
     /// Cores: `0.5` or `500m`.
-    #[schemars(schema_with = "schema::cpu")]
+    #[schemars(schema_with = "numbers::cpu")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Quantity>,
     /// Bytes of memory: `512Mi`.
-    #[schemars(schema_with = "schema::memory")]
+    #[schemars(schema_with = "numbers::memory")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Quantity>,
     /// Bytes of the node's disk for logs and the writable layer: `1Gi`.
-    #[schemars(schema_with = "schema::memory")]
+    #[schemars(schema_with = "numbers::memory")]
     #[serde(default, rename = "ephemeral-storage", skip_serializing_if = "Option::is_none")]
     pub ephemeral_storage: Option<Quantity>,
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Autoscale, DnsConfig, Duration, EndpointMode, EnvFrom, Gpu, Healthcheck, Hook, Job, Membership, Mode, Mount,
     NetworkMode, PodSecurity, PodTemplatePatch, PreStart, Publish, Quantity, Resources, Route, SecretKey,
-    SecurityContext, ServicePort, Spread, Toleration, schema,
+    SecurityContext, ServicePort, Spread, Toleration, numbers, schema,
 };
 
 /// A service, as in Compose: one container image, kept running.
@@ -131,7 +131,7 @@ pub struct Service {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<Gpu>,
     /// Size of `/dev/shm`, which is memory; unset: 64Mi on most nodes.
-    #[schemars(schema_with = "schema::storage")]
+    #[schemars(schema_with = "numbers::storage")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shm_size: Option<Quantity>,
     /// `Replicated`: so many pods are kept running. `Global`: one on every node. `Job`: run once for each definition, until it ends well. Unset: `Replicated`.

@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AppStackStatus, Gateway, PodSecurity, Quantity, SecretKey, Service, schema};
+use super::{AppStackStatus, Gateway, PodSecurity, Quantity, SecretKey, Service, numbers, schema};
 
 /// A Compose project that Kubernetes keeps true: services, networks and volumes, rolled out in health order.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -157,7 +157,7 @@ pub struct Network {
 #[x_kube(validation = Rule::new("!has(self.populate) || !has(self.accessMode) || self.accessMode != 'ReadOnlyMany'").message("populate writes to the volume: not with accessMode ReadOnlyMany"))]
 pub struct Volume {
     /// How much it holds. It may grow later, never shrink. Goes without only beside `claimName`.
-    #[schemars(schema_with = "schema::storage")]
+    #[schemars(schema_with = "numbers::storage")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<Quantity>,
     /// The class that makes it; unset: the cluster's default.

@@ -204,7 +204,7 @@ const WORDS: [(&str, &str); 13] = [
         r"^/([^/.\x00][^/\x00]*(/|$)|[.][^/.\x00][^/\x00]*(/|$))*$",
         "must be an absolute path of the node, without '.' or '..' as a step, two '/' in a row, or NUL characters",
     ),
-    ("^([0-9]+|[0-9]*[.]?[0-9]*([KMGTP]i|[kMGTP]|[eE][0-9]+))$", crate::api::schema::STORAGE),
+    ("^([0-9]+|[0-9]*[.]?[0-9]*([KMGTP]i|[kMGTP]|[eE][0-9]+))$", crate::api::numbers::STORAGE),
 ];
 
 fn not_one_of(value: &Value, words: &Value) -> String {

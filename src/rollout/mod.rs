@@ -1,24 +1,27 @@
 //! What may happen now: from what is wanted and what is seen to the writes and deletes of this pass.
 //!
 //! Pure and stateless: no clock, no memory of progress. A crash between any two requests resumes by planning again.
+//!
+//! `planner` walks the services in their order: `gate` says who may start pods, `health` how far a workload has come, `replicas` who sets the count,
+//! `predecessors` what must be gone first. `populate` fills volumes before that; `beside_pods` writes everything that is no workload; `prune` ends it.
 
+mod beside_pods;
 mod differs;
 mod gate;
 pub mod health;
-mod jobs;
 mod parts;
 mod plan;
 mod planner;
+mod populate;
 mod predecessors;
 mod prune;
 mod replicas;
-mod shared;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use beside_pods::refusal_of_size;
 pub use parts::Parts;
 pub use plan::{Body, Cause, Delete, Guard, Plan, Refusal, RefusalKind, Step, Unfilled, Wait, Write};
 pub use planner::{Seen, Settled, plan};
 pub use replicas::first_count;
-pub(crate) use shared::refusal_of_size;

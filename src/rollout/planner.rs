@@ -99,7 +99,7 @@ impl Planner<'_> {
                 "{id} exists and does not belong to this stack; it is left alone. Rename the service, or delete that object"
             );
             refusal(RefusalKind::NameConflict, message)
-        } else if let Some(message) = ours.and_then(|live| super::shared::too_small(id, wanted, live)) {
+        } else if let Some(message) = ours.and_then(|live| super::beside_pods::too_small(id, wanted, live)) {
             refusal(RefusalKind::VolumeResizeRefused, message)
         } else {
             self.seen.refused.get(id).filter(|refusal| refusal.wanted == wanted.digest).cloned()

@@ -3,10 +3,10 @@
 //! A service that changes its mode gets the new workload first and loses the old one when the new one is complete, since both may live side by side; but
 //! where a volume has room for one writer only, where ports of the node are held, and for Jobs, the old one goes first.
 
-use super::jobs::has_ended;
 use super::parts::OfService;
 use super::plan::Delete;
 use super::planner::Seen;
+use super::populate::has_ended;
 use super::prune;
 use crate::child::digest::Digest;
 use crate::child::{Child, ChildId, Kind, labels};

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::health::Progress;
-use super::jobs::has_ended;
 use super::plan::{Delete, Plan, Step};
 use super::planner::Seen;
+use super::populate::has_ended;
 use crate::api::Isolation;
 use crate::child::{Child, ChildId, Kind, labels};
 use crate::render::Children;

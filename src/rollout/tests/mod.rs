@@ -1,5 +1,6 @@
 //! The plan against a small world of its own: promises one by one, and laws over random stacks.
 
+mod counts;
 mod laws;
 mod promises;
 mod world;
