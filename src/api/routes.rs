@@ -27,11 +27,11 @@ pub struct Route {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<Gateway>,
     /// The class of its Ingress; unset: `spec.ingressClassName`.
-    #[schemars(schema_with = "schema::object_name")]
+    #[schemars(schema_with = "schema::object_name_pattern")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress_class_name: Option<String>,
     /// A Secret of the namespace with the certificate that the Ingress shows for the host; unset: no TLS, or what the class does by itself.
-    #[schemars(schema_with = "schema::object_name")]
+    #[schemars(schema_with = "schema::object_name_pattern")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_secret_name: Option<String>,
 }
@@ -41,15 +41,14 @@ pub struct Route {
 #[serde(rename_all = "camelCase")]
 pub struct Gateway {
     /// Its name.
-    #[schemars(schema_with = "schema::object_name")]
+    #[schemars(schema_with = "schema::object_name_pattern")]
     pub name: String,
     /// Its namespace, whose owner has to let routes of this one in; unset: the stack's.
-    #[schemars(length(min = 1, max = 63))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message("must be the name of a namespace: lower case letters, digits and hyphens"))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
     /// One listener of it, by name; unset: all that take the host.
-    #[schemars(schema_with = "schema::object_name")]
+    #[schemars(schema_with = "schema::object_name_pattern")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub section_name: Option<String>,
 }
