@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use appstack::cli::{answer, render, run, scale, status, validate};
+use appstack::cli::{answer, graph, render, run, scale, status, validate};
 use appstack::generate;
 use clap::{Parser, Subcommand};
 
@@ -20,6 +20,7 @@ enum Command {
     Run(Box<run::RunArgs>),
     Validate(validate::Args),
     Render(render::RenderArgs),
+    Graph(graph::GraphArgs),
     Status(status::StatusArgs),
     Scale(scale::ScaleArgs),
     /// Print the CustomResourceDefinition
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(*args),
         Command::Validate(args) => validate::run(&args),
         Command::Render(args) => render::run(&args),
+        Command::Graph(args) => graph::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Scale(args) => scale::run(&args),
         Command::Crd => generated(generate::crd_yaml(), "CustomResourceDefinition"),

@@ -25,6 +25,7 @@ pub mod live;
 pub mod observer;
 pub mod operator;
 pub mod order;
+pub mod policy;
 pub mod proxy;
 pub mod replicas;
 pub mod samples;

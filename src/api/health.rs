@@ -36,7 +36,8 @@ pub struct Healthcheck {
     #[x_kube(validation = Rule::new("!self.matches('^(0+(h|m|s|ms))+$')").message("must be more than 0; leave it out for 30s"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<Duration>,
-    /// How long one check may take; unset: 30s.
+    /// How long one check may take; unset: 30s. A check that hangs takes all of it: with `startPeriod` or `onUnhealthy: Restart` keep it at or below
+    /// `startInterval`, or such a check is counted unhealthy later than by Docker.
     #[x_kube(validation = Rule::new("!self.matches('^(0+(h|m|s|ms))+$')").message("must be more than 0; leave it out for 30s"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,

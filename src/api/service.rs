@@ -186,7 +186,7 @@ pub struct Service {
     #[schemars(schema_with = "schema::object_name")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account_name: Option<String>,
-    /// Further labels of its pods; not those of `appstack.dev`.
+    /// Further labels of its pods; not those of `appstack.dev`. They win over those of `app.kubernetes.io` that pods have anyway.
     #[schemars(schema_with = "schema::labels")]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pod_labels: BTreeMap<String, String>,

@@ -43,8 +43,8 @@ use super::{AppStackStatus, Gateway, PodSecurity, Quantity, SecretKey, Service, 
     .message("mounts may name secrets declared in spec.secrets only").field_path(".services"))]
 #[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].secretEnv) || self.services[s].secretEnv.all(e, has(self.secrets) && self.services[s].secretEnv[e].secret in self.secrets))")
     .message("secretEnv may name secrets declared in spec.secrets only").field_path(".services"))]
-#[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].mounts) || !((has(self.services[s].replicas) && self.services[s].replicas > 1) || (has(self.services[s].autoscale) && self.services[s].autoscale.max > 1)) || self.services[s].mounts.all(p, !has(self.services[s].mounts[p].volume) || (has(self.services[s].mounts[p].readOnly) && self.services[s].mounts[p].readOnly) || !has(self.volumes) || !(self.services[s].mounts[p].volume in self.volumes) || !has(self.volumes[self.services[s].mounts[p].volume].accessMode) || self.volumes[self.services[s].mounts[p].volume].accessMode != 'ReadWriteOncePod'))")
-    .message("a ReadWriteOncePod volume is for a single writer: a service that mounts it has replicas and autoscale.max of at most 1, or mounts it readOnly").field_path(".services"))]
+#[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].mounts) || !((has(self.services[s].replicas) && self.services[s].replicas > 1) || (has(self.services[s].autoscale) && self.services[s].autoscale.max > 1)) || self.services[s].mounts.all(p, !has(self.services[s].mounts[p].volume) || !has(self.volumes) || !(self.services[s].mounts[p].volume in self.volumes) || !has(self.volumes[self.services[s].mounts[p].volume].accessMode) || self.volumes[self.services[s].mounts[p].volume].accessMode != 'ReadWriteOncePod'))")
+    .message("one pod of the cluster mounts a ReadWriteOncePod volume, to write or to read: a service with such mounts has replicas and autoscale.max of at most 1").field_path(".services"))]
 #[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].mounts) || !has(self.services[s].mode) || self.services[s].mode == 'Replicated' || self.services[s].mounts.all(p, !has(self.services[s].mounts[p].volume) || !has(self.volumes) || !(self.services[s].mounts[p].volume in self.volumes) || !has(self.volumes[self.services[s].mounts[p].volume].perReplica) || !self.volumes[self.services[s].mounts[p].volume].perReplica))")
     .message("a volume with perReplica goes with mode Replicated: mounts of Global services and Jobs may not name it").field_path(".services"))]
 #[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].mounts) || !has(self.services[s].mode) || self.services[s].mode != 'Global' || self.services[s].mounts.all(p, !has(self.services[s].mounts[p].volume) || !has(self.volumes) || !(self.services[s].mounts[p].volume in self.volumes) || (has(self.volumes[self.services[s].mounts[p].volume].perReplica) && self.volumes[self.services[s].mounts[p].volume].perReplica) || (has(self.volumes[self.services[s].mounts[p].volume].accessMode) && self.volumes[self.services[s].mounts[p].volume].accessMode in ['ReadWriteMany', 'ReadOnlyMany'])))")
@@ -164,7 +164,8 @@ pub struct Volume {
     #[schemars(schema_with = "schema::object_name")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_class_name: Option<String>,
-    /// Who may mount it; unset: `ReadWriteOnce`, one node at a time, which keeps all its users on one node.
+    /// Who may mount it; unset: `ReadWriteOnce`, one node at a time, which keeps all its users on one node. `ReadWriteOncePod`: one pod of the whole
+    /// cluster, to write or to read, and so one service with one pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_mode: Option<AccessMode>,
     /// Whether the data stays when the stack is deleted; unset: `Retain`.

@@ -2,6 +2,7 @@
 pub mod document;
 pub mod field;
 pub mod findings;
+pub mod graph;
 pub mod render;
 pub mod run;
 pub mod scalar;

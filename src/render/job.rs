@@ -6,7 +6,7 @@ use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{Part, container, filled, metadata, placement, security, volumes, workload};
+use super::{Part, container, filled, metadata, placement, pod, security, volumes, workload};
 use crate::child::labels;
 use crate::stack::{self, Mount, Populate, Service, Source, Stack, names};
 
@@ -37,7 +37,8 @@ fn spec(retries: i32, suspend: bool, template: PodTemplateSpec) -> JobSpec {
 }
 
 /// `<stack>-<volume>-<hash8>`: fills a volume before the first service that mounts it starts. Its pod belongs to no network: it may go out, and nothing
-/// may come in.
+/// may come in. It runs where, and pulls as, the first service by name that mounts the volume, and its files are for that service's group; none of that is in
+/// the hash, so that a volume is not filled again because its reader moved. It reserves nothing: it has to fit beside a reader that runs already.
 pub(super) fn populate(stack: &Stack, volume: &str, wanted: &Populate) -> Job {
     let part = Part::Volume(volume.to_owned());
     let mount = Mount {
@@ -49,6 +50,9 @@ pub(super) fn populate(stack: &Stack, volume: &str, wanted: &Populate) -> Job {
         propagation: None,
     };
     let mounts = std::slice::from_ref(&mount);
+    let mut users =
+        stack.services.values().filter(|s| s.mounts.iter().any(|m| m.source.volume().is_some_and(|v| v == volume)));
+    let user = users.next();
     let mut meta = metadata::owned(stack, names::joined(&[&stack.name, volume, &wanted.revision]), &part);
     let revision = BTreeMap::from([(labels::REVISION.to_owned(), wanted.revision.clone())]);
     meta.annotations = Some(revision.clone());
@@ -71,8 +75,12 @@ pub(super) fn populate(stack: &Stack, volume: &str, wanted: &Populate) -> Job {
                 volume_mounts: Some(vec![volumes::mount(&mount, volumes::SeenBy::Service)]),
                 ..Container::default()
             }],
+            image_pull_secrets: user.and_then(pod::pull_secrets),
+            node_selector: user.and_then(|user| filled(user.placement.node_selector.clone())),
             restart_policy: Some("Never".into()),
-            security_context: Some(security::at_level(wanted.pod_security, None)),
+            security_context: Some(security::of_filler(wanted.pod_security, user)),
+            service_account_name: user.and_then(|user| user.service_account.clone()),
+            tolerations: user.and_then(|user| filled(placement::tolerations(&user.placement))),
             volumes: filled(volumes::volumes(stack, mounts)),
             ..PodSpec::default()
         }),

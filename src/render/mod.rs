@@ -25,6 +25,8 @@ mod workload;
 #[cfg(test)]
 mod golden_tests;
 #[cfg(test)]
+mod pod_tests;
+#[cfg(test)]
 mod seed_tests;
 #[cfg(test)]
 mod traps;

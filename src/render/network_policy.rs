@@ -47,12 +47,17 @@ pub(super) fn render(stack: &Stack, settings: &Settings, out: &mut Rendering) {
     }
 }
 
-/// Denies all pods of the stack what no other policy allows; under `Namespace` isolation, lets their namespace in to those that have a network.
+/// Denies all pods of the stack what no other policy allows; under `Namespace` isolation, lets their namespace in to those that have a network, and
+/// leaves the others to policies of their own.
 fn ingress(stack: &Stack) -> NetworkPolicySpec {
     let open = stack.isolation == Isolation::Namespace;
     let from_namespace = NetworkPolicyIngressRule { from: Some(vec![peer(LabelSelector::default())]), ports: None };
     NetworkPolicySpec {
-        pod_selector: Some(if open { networked(stack) } else { metadata::pods(stack, &[]) }),
+        pod_selector: Some(if open {
+            without(stack, &[labels::NO_NETWORK, labels::POPULATE])
+        } else {
+            metadata::pods(stack, &[])
+        }),
         policy_types: Some(types(&[INGRESS])),
         ingress: open.then(|| vec![from_namespace]),
         egress: None,
@@ -83,7 +88,7 @@ fn dns(stack: &Stack, settings: &Settings) -> NetworkPolicySpec {
         ..NetworkPolicyPeer::default()
     });
     NetworkPolicySpec {
-        pod_selector: Some(networked(stack)),
+        pod_selector: Some(without(stack, &[labels::NO_NETWORK])),
         policy_types: Some(types(&[EGRESS])),
         ingress: None,
         egress: Some(vec![NetworkPolicyEgressRule {
@@ -94,19 +99,16 @@ fn dns(stack: &Stack, settings: &Settings) -> NetworkPolicySpec {
 }
 
 /// Members in from members, and out: to members only where the network is internal, else to everywhere. Members of a shared network may be pods of
-/// other stacks of the namespace.
+/// other stacks of the namespace; pods of ours that are older than its shared name are known by its own.
 fn members(stack: &Stack, name: &str, network: &Network) -> NetworkPolicySpec {
     let members = metadata::pods(stack, &[labels::in_network(name)]);
-    let peers = match &network.shared {
-        Some(shared) => exists(labels::in_shared_network(shared)),
-        None => members.clone(),
-    };
-    let out = if network.internal { Some(vec![peer(peers.clone())]) } else { None };
+    let shared = network.shared.as_deref().map(|shared| exists(labels::in_shared_network(shared)));
+    let peers: Vec<NetworkPolicyPeer> = [members.clone()].into_iter().chain(shared).map(peer).collect();
     NetworkPolicySpec {
         pod_selector: Some(members),
         policy_types: Some(types(&[INGRESS, EGRESS])),
-        ingress: Some(vec![NetworkPolicyIngressRule { from: Some(vec![peer(peers)]), ports: None }]),
-        egress: Some(vec![NetworkPolicyEgressRule { to: out, ports: None }]),
+        ingress: Some(vec![NetworkPolicyIngressRule { from: Some(peers.clone()), ports: None }]),
+        egress: Some(vec![NetworkPolicyEgressRule { to: network.internal.then_some(peers), ports: None }]),
     }
 }
 
@@ -161,18 +163,16 @@ fn none(stack: &Stack) -> NetworkPolicySpec {
 fn populate(stack: &Stack) -> NetworkPolicySpec {
     NetworkPolicySpec {
         pod_selector: Some(metadata::pods(stack, &[labels::POPULATE.to_owned()])),
-        policy_types: Some(types(&[EGRESS])),
+        policy_types: Some(types(&[INGRESS, EGRESS])),
         ingress: None,
         egress: Some(vec![NetworkPolicyEgressRule { to: None, ports: None }]),
     }
 }
 
-/// Pods of the stack that have a network.
-fn networked(stack: &Stack) -> LabelSelector {
-    LabelSelector {
-        match_expressions: Some(vec![requirement(labels::NO_NETWORK.into(), "DoesNotExist")]),
-        ..metadata::pods(stack, &[])
-    }
+/// Pods of the stack without these labels.
+fn without(stack: &Stack, absent: &[&str]) -> LabelSelector {
+    let requirements = absent.iter().map(|label| requirement((*label).to_owned(), "DoesNotExist"));
+    LabelSelector { match_expressions: Some(requirements.collect()), ..metadata::pods(stack, &[]) }
 }
 
 /// Pods of any stack of the namespace with this label.

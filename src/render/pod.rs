@@ -42,9 +42,7 @@ pub(super) fn template(stack: &Stack, service: &Service, settings: &Settings) ->
                     .collect(),
             ),
             host_network: (service.network_mode == NetworkMode::Host).then_some(true),
-            image_pull_secrets: filled(
-                service.pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect(),
-            ),
+            image_pull_secrets: pull_secrets(service),
             init_containers: filled(container::init_containers(service)),
             node_selector: filled(service.placement.node_selector.clone()),
             priority_class_name: service.placement.priority_class.clone(),
@@ -62,10 +60,14 @@ pub(super) fn template(stack: &Stack, service: &Service, settings: &Settings) ->
     }
 }
 
-/// The user's labels, and those that Services, policies and affinities select by.
+pub(super) fn pull_secrets(service: &Service) -> Option<Vec<LocalObjectReference>> {
+    filled(service.pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect())
+}
+
+/// The recommended labels, in which the user's win, and those that Services, policies and affinities select by.
 fn pod_labels(stack: &Stack, service: &Service) -> BTreeMap<String, String> {
-    let mut all = service.pod_labels.clone();
-    all.extend(metadata::all(stack, &Part::Service(service.name.clone())));
+    let mut all = metadata::all(stack, &Part::Service(service.name.clone()));
+    all.extend(service.pod_labels.clone());
     all.remove(labels::SERVICE);
     all.extend(identity(stack, service));
     let mut marks = Vec::new();

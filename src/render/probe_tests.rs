@@ -15,6 +15,9 @@
 
 use super::*;
 
+#[path = "probe_hang_tests.rs"]
+mod hangs;
+
 const IGNORE: bool = false;
 const RESTART: bool = true;
 

@@ -9,23 +9,10 @@ use crate::stack::{Service, Source};
 /// Of a service's pods. Where it mounts a claim, its files are for the group that the service runs as.
 pub(super) fn of_pod(service: &Service) -> PodSecurityContext {
     let wanted = &service.security;
-    let mounts_volume =
-        service.mounts.iter().any(|m| matches!(m.source, Source::Volume { .. } | Source::Ephemeral { .. }));
-    let fs_group = wanted.fs_group.or(wanted.run_as_group.or(wanted.run_as_user).filter(|_| mounts_volume));
-    let policy = wanted.fs_group_change_policy.unwrap_or(FsGroupChangePolicy::OnRootMismatch);
-    let at_level = at_level(service.pod_security, wanted.run_as_non_root);
     PodSecurityContext {
-        fs_group,
-        fs_group_change_policy: fs_group.map(|_| {
-            match policy {
-                FsGroupChangePolicy::OnRootMismatch => "OnRootMismatch",
-                FsGroupChangePolicy::Always => "Always",
-            }
-            .to_owned()
-        }),
         run_as_user: wanted.run_as_user,
         run_as_group: wanted.run_as_group,
-        run_as_non_root: at_level.run_as_non_root,
+        run_as_non_root: non_root(service.pod_security, wanted.run_as_non_root),
         supplemental_groups: filled(wanted.supplemental_groups.clone()),
         seccomp_profile: Some(seccomp(wanted.seccomp_profile.as_ref())),
         sysctls: filled(
@@ -35,17 +22,42 @@ pub(super) fn of_pod(service: &Service) -> PodSecurityContext {
                 .map(|(name, value)| Sysctl { name: name.replace('/', "."), value: value.clone() })
                 .collect(),
         ),
+        ..of_files(service)
+    }
+}
+
+/// Of the pods that fill a volume for `user`: files are for its group. They run as their image says, and under Restricted, which wants a number that is not 0,
+/// as the user does.
+pub(super) fn of_filler(level: PodSecurity, user: Option<&Service>) -> PodSecurityContext {
+    let restricted = user.filter(|_| level == PodSecurity::Restricted).map(|user| &user.security);
+    PodSecurityContext {
+        run_as_user: restricted.and_then(|wanted| wanted.run_as_user).filter(|number| *number != 0),
+        run_as_group: restricted.and_then(|wanted| wanted.run_as_group),
+        run_as_non_root: non_root(level, None),
+        seccomp_profile: Some(seccomp(None)),
+        ..user.map(of_files).unwrap_or_default()
+    }
+}
+
+/// For which group the files of a service's volumes are.
+fn of_files(service: &Service) -> PodSecurityContext {
+    let wanted = &service.security;
+    let mounts_volume =
+        service.mounts.iter().any(|m| matches!(m.source, Source::Volume { .. } | Source::Ephemeral { .. }));
+    let fs_group = wanted.fs_group.or(wanted.run_as_group.or(wanted.run_as_user).filter(|_| mounts_volume));
+    let policy = match wanted.fs_group_change_policy.unwrap_or(FsGroupChangePolicy::OnRootMismatch) {
+        FsGroupChangePolicy::OnRootMismatch => "OnRootMismatch",
+        FsGroupChangePolicy::Always => "Always",
+    };
+    PodSecurityContext {
+        fs_group,
+        fs_group_change_policy: fs_group.map(|_| policy.to_owned()),
         ..PodSecurityContext::default()
     }
 }
 
-/// Of the pods of a level, where nothing else is asked for.
-pub(super) fn at_level(level: PodSecurity, run_as_non_root: Option<bool>) -> PodSecurityContext {
-    PodSecurityContext {
-        run_as_non_root: run_as_non_root.or((level == PodSecurity::Restricted).then_some(true)),
-        seccomp_profile: Some(seccomp(None)),
-        ..PodSecurityContext::default()
-    }
+fn non_root(level: PodSecurity, wanted: Option<bool>) -> Option<bool> {
+    wanted.or((level == PodSecurity::Restricted).then_some(true))
 }
 
 fn seccomp(profile: Option<&api::SeccompProfile>) -> SeccompProfile {

@@ -263,6 +263,7 @@ fn trap_13_recreate_for_writers_of_one_node_claims() {
     for (mode, mount, strategy) in [
         ("ReadWriteOnce", &writes, "Recreate"),
         ("ReadWriteOncePod", &writes, "Recreate"),
+        ("ReadWriteOncePod", &reads, "Recreate"),
         ("ReadWriteOnce", &reads, "RollingUpdate"),
         ("ReadWriteMany", &writes, "RollingUpdate"),
     ] {
@@ -274,11 +275,13 @@ fn trap_13_recreate_for_writers_of_one_node_claims() {
 }
 
 #[test]
-fn trap_13_a_single_writer_is_one_pod() {
-    let spec = |replicas: i32| json!({"volumes": {"v": {"size": "1Gi", "accessMode": "ReadWriteOncePod"}}, "services": {"web": {"image": "a:1", "replicas": replicas, "mounts": {"/v": {"volume": "v"}}}}});
-    assert!(checked(spec(1)).is_ok());
-    let refused = checked(spec(2)).unwrap_err().all;
-    assert_eq!(refused[0].field, "spec.services[web].mounts[/v]");
+fn trap_13_a_claim_of_one_pod_is_for_one_pod() {
+    let spec = |replicas: i32, read_only: bool| json!({"volumes": {"v": {"size": "1Gi", "accessMode": "ReadWriteOncePod"}}, "services": {"web": {"image": "a:1", "replicas": replicas, "mounts": {"/v": {"volume": "v", "readOnly": read_only}}}}});
+    for read_only in [false, true] {
+        assert!(checked(spec(1, read_only)).is_ok());
+        let refused = checked(spec(2, read_only)).unwrap_err().all;
+        assert_eq!(refused[0].field, "spec.services[web].mounts[/v]", "a reader excludes others as well");
+    }
 }
 
 #[test]
@@ -324,6 +327,31 @@ fn trap_19_a_changed_config_is_a_new_name_and_replaces_its_users() {
         (&json!("conf"), &json!("/etc/conf")),
         "one file, not a folder over /etc"
     );
+}
+
+/// By `subPath` alone the kubelet makes an empty folder where the file should be; an item that is not there is a FailedMount.
+#[test]
+fn trap_19_a_file_that_is_missing_is_no_empty_folder() {
+    let spec = json!({"configs": {"theirs": {"configMapName": "shared"}, "own": {"content": "a"}}, "secrets": {"tls": {"secretName": "tls"}},
+        "services": {"web": {"image": "a:1", "mounts": {
+            "/a": {"config": "theirs", "key": "a"}, "/b": {"config": "theirs", "key": "b"}, "/c": {"config": "theirs", "key": "a"},
+            "/all": {"config": "theirs"}, "/key": {"secret": "tls", "key": "tls.key", "mode": "0400"}, "/own": {"config": "own"}}}}});
+    let pod = pod(spec);
+    let volume = |path: &str| {
+        let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
+        let mount = mounts.iter().find(|mount| mount["mountPath"] == path).unwrap();
+        let volume = pod["volumes"].as_array().unwrap().iter().find(|volume| volume["name"] == mount["name"]).unwrap();
+        (mount["subPath"].clone(), volume.clone())
+    };
+    let item = |key: &str| json!({"key": key, "path": key});
+    for (path, key) in [("/a", "a"), ("/b", "b"), ("/c", "a")] {
+        let (sub_path, volume) = volume(path);
+        assert_eq!((sub_path, &volume["configMap"]["items"]), (json!(key), &json!([item("a"), item("b")])), "{path}");
+    }
+    let (sub_path, tls) = volume("/key");
+    assert_eq!((sub_path, &tls["secret"]["items"]), (json!("tls.key"), &json!([item("tls.key")])));
+    assert_eq!(volume("/own").1["configMap"]["items"], json!([item("own")]));
+    assert!(volume("/all").1["configMap"]["items"].is_null(), "a folder has what is there");
 }
 
 #[test]

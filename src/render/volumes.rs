@@ -1,11 +1,11 @@
 //! What a pod's volumes are, and where its containers see them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{
     ConfigMapVolumeSource, EmptyDirVolumeSource, EphemeralVolumeSource, HostPathVolumeSource, ImageVolumeSource,
-    PersistentVolumeClaimSpec, PersistentVolumeClaimTemplate, PersistentVolumeClaimVolumeSource, SecretVolumeSource,
-    Volume, VolumeMount, VolumeResourceRequirements,
+    KeyToPath, PersistentVolumeClaimSpec, PersistentVolumeClaimTemplate, PersistentVolumeClaimVolumeSource,
+    SecretVolumeSource, Volume, VolumeMount, VolumeResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde_json::json;
@@ -26,21 +26,26 @@ pub(super) enum SeenBy {
 
 /// Each volume of the pod once: mounts of one volume at several paths share it. Claims of each pod's own come from the StatefulSet.
 pub(super) fn volumes(stack: &Stack, mounts: &[Mount]) -> Vec<Volume> {
-    let mut volumes: BTreeMap<String, Volume> = BTreeMap::new();
+    let mut named: BTreeMap<String, Vec<&Mount>> = BTreeMap::new();
     for mount in mounts {
-        let name = name(mount);
-        if let Some(volume) = volume(stack, &name, mount) {
-            volumes.insert(name, volume);
-        }
+        named.entry(name(mount)).or_default().push(mount);
     }
-    volumes.into_values().collect()
+    named.into_iter().filter_map(|(name, mounts)| volume(stack, name, &mounts)).collect()
 }
 
-fn volume(stack: &Stack, name: &str, mount: &Mount) -> Option<Volume> {
-    let mut volume = Volume { name: name.to_owned(), ..Volume::default() };
+/// The volume behind mounts that share one. Where they are of single files it names each: a file that is not there then keeps the pod from starting, and says
+/// so, where the kubelet would else make an empty folder of its name.
+fn volume(stack: &Stack, name: String, mounts: &[&Mount]) -> Option<Volume> {
+    let keys: BTreeSet<&String> = mounts.iter().filter_map(|mount| key(mount)).collect();
+    let items = filled(
+        keys.into_iter().map(|key| KeyToPath { key: key.clone(), path: key.clone(), mode: None }).collect::<Vec<_>>(),
+    );
+    let mount = mounts.first()?;
+    let mut volume = Volume { name, ..Volume::default() };
     let config_map = |name: String, mode: i32| ConfigMapVolumeSource {
         name,
         default_mode: Some(mode),
+        items: items.clone(),
         ..ConfigMapVolumeSource::default()
     };
     match &mount.source {
@@ -62,6 +67,7 @@ fn volume(stack: &Stack, name: &str, mount: &Mount) -> Option<Volume> {
             volume.secret = Some(SecretVolumeSource {
                 secret_name: Some(secret_name.clone()),
                 default_mode: Some(*mode),
+                items: items.clone(),
                 ..SecretVolumeSource::default()
             });
         }
@@ -124,25 +130,30 @@ const fn host_path_type(r#type: HostPathType) -> &'static str {
 
 fn name(mount: &Mount) -> String {
     let hashed = |what: &str, of: serde_json::Value| format!("{what}-{}", Digest::of(&of).hex8());
+    let files = if key(mount).is_some() { "-files" } else { "" };
     match &mount.source {
         Source::Volume { name } => claim::volume_name(name),
-        // Permissions are the volume's: the same files with others are another volume.
+        // Permissions are the volume's: the same files with others are another volume. So are single files, and the folder as a whole.
         Source::Config { name, mode, .. } | Source::ConfigMap { config: name, mode, .. } => {
-            format!("config-{name}-{mode:o}")
+            format!("config-{name}-{mode:o}{files}")
         }
-        Source::Secret { secret, mode, .. } => format!("secret-{secret}-{mode:o}"),
+        Source::Secret { secret, mode, .. } => format!("secret-{secret}-{mode:o}{files}"),
         Source::Tmpfs { .. } => hashed("tmpfs", json!(mount.path)),
         Source::Ephemeral { .. } => hashed("ephemeral", json!(mount.path)),
         Source::HostPath { path, r#type } => hashed("host", json!([path, r#type])),
-        Source::Image { reference, .. } => hashed("image", json!(reference)),
+        Source::Image { reference, pull_policy } => hashed("image", json!([reference, pull_policy])),
+    }
+}
+
+/// The one file that is meant.
+fn key(mount: &Mount) -> Option<&String> {
+    match &mount.source {
+        Source::Config { key, .. } | Source::ConfigMap { key, .. } | Source::Secret { key, .. } => key.as_ref(),
+        _ => None,
     }
 }
 
 pub(super) fn mount(mount: &Mount, seen_by: SeenBy) -> VolumeMount {
-    let key = match &mount.source {
-        Source::Config { key, .. } | Source::ConfigMap { key, .. } | Source::Secret { key, .. } => key.clone(),
-        _ => None,
-    };
     VolumeMount {
         name: name(mount),
         mount_path: mount.path.clone(),
@@ -155,7 +166,7 @@ pub(super) fn mount(mount: &Mount, seen_by: SeenBy) -> VolumeMount {
             .into()
         }),
         read_only: filled(mount.read_only && seen_by == SeenBy::Service),
-        sub_path: mount.sub_path.clone().or(key),
+        sub_path: mount.sub_path.as_ref().or(key(mount)).cloned(),
         ..VolumeMount::default()
     }
 }

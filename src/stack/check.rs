@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::model::{Health, Mount, Need, Network, Placement, PreStart, Problem, Problems, Service, Source, Stack};
+use super::model::{Health, Need, Network, Placement, PreStart, Problem, Problems, Service, Source, Stack};
 use super::{
     configs, definition, env, graph, health, mounts, networks, patch, pod_security, ports, routes, scale, ties, volumes,
 };
-use crate::api::{self, AccessMode, AppStack, AppStackSpec, Condition, Mode, OpenTo, PodSecurity, Quantity};
+use crate::api::{self, AppStack, AppStackSpec, Condition, Mode, OpenTo, PodSecurity, Quantity};
 use crate::child::digest::Digest;
 
 /// Where unset, a rollout without progress for this long has failed (design, section 3), unless its health check needs longer.
@@ -47,6 +47,8 @@ pub fn check(written: &AppStack, most: PodSecurity) -> Result<Stack, Problems> {
     problems.extend(ports::node_port_clashes(&services));
     problems.extend(routes::of_stack(spec));
     problems.extend(routes::clashes(written.metadata.name.as_deref().unwrap_or_default(), &services));
+    problems.extend(volumes::shared_by_pods(&services, spec));
+    warnings.extend(networks::without_walls(&services, spec));
     let volumes = used(&services, Source::volume)
         .filter_map(|name| {
             let field = format!("spec.volumes[{name}]");
@@ -160,7 +162,7 @@ fn service(
     let health = written.healthcheck.as_ref().map(|check| health::health(check, written, &ports, here));
     let workload = scale::workload(written, spec, here);
     let scale = scale::scale(written, here);
-    let (headless, publish_not_ready) = networks::endpoints(name, written, &workload, &scale, health.as_ref());
+    let (headless, publish_not_ready) = networks::endpoints(name, written, &workload, &scale, health.as_ref(), here);
     let mut published = ports::published(&written.ports, &ports);
     let mut routes = routes::routes(written, spec, here);
     let opened =
@@ -173,10 +175,10 @@ fn service(
             port.open_to = OpenTo::Networks;
         }
     }
-    let writes_exclusive_claim = claims(written, &mounts, spec, here);
+    let writes_exclusive_claim = volumes::claims(written, &mounts, spec, here);
     Service {
         name: name.to_owned(),
-        revision: definition::revision(written, spec),
+        revision: definition::revision(name, written, spec),
         workload,
         image: written.image.clone(),
         pull_policy: written.image_pull_policy,
@@ -239,43 +241,6 @@ fn check_time(health: Option<&Health>) -> Duration {
         let tries = u32::try_from(h.retries).unwrap_or(1);
         2 * (h.start_period + (h.interval + h.timeout) * tries)
     })
-}
-
-/// Looks at claims that one node, or one pod, mounts at a time. True if the service writes to one.
-fn claims(written: &api::Service, mounts: &[Mount], spec: &AppStackSpec, here: &mut Place<'_>) -> bool {
-    let copies = written.autoscale.as_ref().map(|a| a.max).or(written.replicas).unwrap_or(1);
-    let mut writes = false;
-    for mount in mounts {
-        let Some((name, volume)) = mount.source.volume().and_then(|name| Some((name, spec.volumes.get(name)?))) else {
-            continue;
-        };
-        if volume.per_replica == Some(true) {
-            continue;
-        }
-        let field = format!(".mounts[{}]", mount.path);
-        let mode = volume.access_mode.unwrap_or_default();
-        writes |= !mount.read_only && matches!(mode, AccessMode::ReadWriteOnce | AccessMode::ReadWriteOncePod);
-        match mode {
-            AccessMode::ReadWriteOncePod if copies > 1 && !mount.read_only => here.problem(
-                &field,
-                format!("volume '{name}' is ReadWriteOncePod, for a single writer: replicas and autoscale.max must be at most 1, or the mount readOnly"),
-            ),
-            AccessMode::ReadWriteOnce | AccessMode::ReadWriteOncePod if written.mode == Some(Mode::Global) => here.problem(
-                &field,
-                format!("volume '{name}' is {}: one node mounts it at a time, and mode Global runs on every node; use accessMode ReadWriteMany, hostPath or ephemeral", mode.as_str()),
-            ),
-            AccessMode::ReadWriteOnce if written.spread.as_ref().is_some_and(|s| s.host.is_some()) => here.problem(
-                &field,
-                format!("volume '{name}' is ReadWriteOnce: all pods that mount it share a node, so they cannot be spread over hosts; use accessMode ReadWriteMany or drop spread.host"),
-            ),
-            AccessMode::ReadWriteOnce if copies > 1 && !mount.read_only => here.warn(
-                &field,
-                format!("volume '{name}' is ReadWriteOnce: all {copies} pods share one node and the same files"),
-            ),
-            _ => {}
-        }
-    }
-    writes
 }
 
 fn pre_start(service: &str, written: &api::Service, spec: &AppStackSpec, here: &mut Place<'_>) -> Vec<PreStart> {

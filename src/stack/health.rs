@@ -35,6 +35,11 @@ pub(super) fn health(check: &Healthcheck, service: &api::Service, ports: &[Port]
     }
 }
 
+/// A line as a command.
+pub(super) fn shell(line: &str) -> Vec<String> {
+    vec!["/bin/sh".into(), "-c".into(), line.into()]
+}
+
 fn probe(check: &Healthcheck, service: &api::Service, ports: &[Port], here: &mut Place<'_>) -> Probe {
     let mut port = |path: &str, port: &api::Port| {
         ports::reference(port, &service.ports, ports).unwrap_or_else(|| {
@@ -45,7 +50,7 @@ fn probe(check: &Healthcheck, service: &api::Service, ports: &[Port], here: &mut
     };
     match (&check.exec, &check.shell, &check.http, &check.tcp, &check.grpc) {
         (Some(command), None, None, None, None) => Probe::Exec(command.clone()),
-        (None, Some(line), None, None, None) => Probe::Exec(vec!["/bin/sh".into(), "-c".into(), line.clone()]),
+        (None, Some(line), None, None, None) => Probe::Exec(shell(line)),
         (None, None, Some(http), None, None) => Probe::Http {
             port: port(".healthcheck.http.port", &http.port),
             path: http.path.clone().unwrap_or_else(|| "/".into()),

@@ -15,6 +15,7 @@ mod networks;
 mod patch;
 mod pod_security;
 mod ports;
+pub mod reachability;
 mod routes;
 mod scale;
 mod size;

@@ -5,7 +5,10 @@ use super::model::{Mount, Source};
 use crate::api::{self, AppStackSpec, PodSecurity, Propagation, Quantity};
 
 /// Where memory that processes share is mounted.
-const SHM: &str = "/dev/shm";
+pub(super) const SHM: &str = "/dev/shm";
+
+/// Permissions of files, where nothing is said.
+pub(super) const MODE: i32 = 0o444;
 
 /// Every mount of a service, in path order, so that a folder is there before what is mounted below it.
 pub(super) fn mounts(
@@ -123,7 +126,7 @@ fn bytes(path: &str, written: &Quantity, here: &mut Place<'_>) -> Option<i128> {
 }
 
 fn mode(field: &str, mount: &api::Mount, here: &mut Place<'_>) -> Option<i32> {
-    let mode = mount.mode.as_deref().map_or(Some(0o444), |text| i32::from_str_radix(text, 8).ok());
+    let mode = mount.mode.as_deref().map_or(Some(MODE), |text| i32::from_str_radix(text, 8).ok());
     if mode.is_none() {
         here.problem(&format!("{field}.mode"), "must be octal permissions in quotes, such as \"0444\"");
     }

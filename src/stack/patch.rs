@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::check::Place;
-use super::pod_security::{BASELINE_CAPABILITIES, SAFE_SYSCTLS};
+use super::pod_security::{self, BASELINE_CAPABILITIES, SAFE_SYSCTLS};
 use crate::api::patch::FORBIDDEN;
 use crate::api::{PodSecurity, PodTemplatePatch};
 
@@ -25,6 +25,12 @@ pub(super) fn check(patch: &PodTemplatePatch, service: &str, level: PodSecurity,
         let keys = patch.metadata.get(map).and_then(Value::as_object).into_iter().flat_map(|map| map.keys());
         for key in keys.filter(|key| key.starts_with("appstack.dev/")) {
             found.push((format!("metadata.{map}[{key}]"), "keys of 'appstack.dev/' are the operator's own".into()));
+        }
+    }
+    let annotations = patch.metadata.get("annotations").and_then(Value::as_object).into_iter().flatten();
+    for (key, value) in annotations {
+        if let Some(wrong) = pod_security::app_armor(key, value.as_str().unwrap_or_default(), level) {
+            found.push((format!("metadata.annotations[{key}]"), wrong));
         }
     }
     let spec = Value::Object(patch.spec.clone());

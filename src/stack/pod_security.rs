@@ -47,6 +47,11 @@ pub(super) fn check(written: &Service, level: PodSecurity, most: PodSecurity, he
             None => here.problems.push(Problem::new("spec.podSecurity", message)),
         }
     }
+    for (key, value) in &written.pod_annotations {
+        if let Some(wrong) = app_armor(key, value, level) {
+            here.problem(&format!(".podAnnotations[{key}]"), wrong);
+        }
+    }
     let Some(context) = &written.security_context else { return };
     if level < PodSecurity::Privileged {
         let mut needs_privileged = |path: &str, what: &str| {
@@ -98,6 +103,44 @@ pub(super) fn check(written: &Service, level: PodSecurity, most: PodSecurity, he
     }
 }
 
+/// What is wrong with an annotation that chooses the AppArmor profile of a container: the older way to say it, which the cluster still heeds.
+///
+/// <https://kubernetes.io/docs/tutorials/security/apparmor/>
+pub(super) fn app_armor(key: &str, value: &str, level: PodSecurity) -> Option<String> {
+    key.strip_prefix("container.apparmor.security.beta.kubernetes.io/")?;
+    if matches!(value, "" | "runtime/default") || value.strip_prefix("localhost/").is_some_and(|name| !name.is_empty())
+    {
+        return None;
+    }
+    match value {
+        "unconfined" if level == PodSecurity::Privileged => None,
+        "unconfined" => Some("AppArmor profile 'unconfined' needs podSecurity: Privileged".into()),
+        _ => Some(format!(
+            "'{value}' is no AppArmor profile; allowed: 'runtime/default', 'localhost/<profile>', 'unconfined'"
+        )),
+    }
+}
+
 fn added(context: &SecurityContext) -> impl Iterator<Item = &str> {
     context.capabilities.iter().flat_map(|c| &c.add).map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_annotation_leaves_the_level_no_more_than_a_field_does() {
+        let said = |value: &str, level| app_armor("container.apparmor.security.beta.kubernetes.io/web", value, level);
+        for level in [PodSecurity::Restricted, PodSecurity::Baseline, PodSecurity::Privileged] {
+            for fine in ["runtime/default", "localhost/web", ""] {
+                assert_eq!(said(fine, level), None, "{fine}");
+            }
+            for wrong in ["localhost/", "RuntimeDefault", "unconfined ", "runtime/default/x"] {
+                assert!(said(wrong, level).is_some_and(|why| why.contains("allowed")), "{wrong}");
+            }
+            assert_eq!(said("unconfined", level).is_none(), level == PodSecurity::Privileged);
+        }
+        assert_eq!(app_armor("example.com/web", "unconfined", PodSecurity::Restricted), None);
+    }
 }

@@ -8,7 +8,7 @@ use super::size;
 use crate::api::{self, AppStackSpec, Mode};
 
 /// What a plugin for graphics processors of the most common maker calls them.
-const GPU: &str = "nvidia.com/gpu";
+pub(super) const GPU: &str = "nvidia.com/gpu";
 
 /// What runs the pods of a service.
 pub(super) fn workload(written: &api::Service, spec: &AppStackSpec, here: &mut Place<'_>) -> Workload {

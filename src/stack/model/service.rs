@@ -97,12 +97,12 @@ pub struct Service {
     pub security: SecurityContext,
     /// Without progress for so long, a rollout has failed.
     pub deadline: Duration,
-    /// Whether it writes to a claim that one node mounts at a time.
+    /// Whether it writes to a claim that one node mounts at a time, or mounts one that is for one pod.
     pub writes_exclusive_claim: bool,
 }
 
 impl Service {
-    /// Whether an old and a new pod of it cannot live side by side: they write one claim that one node mounts, or hold ports of the node.
+    /// Whether an old and a new pod of it cannot live side by side: they write one claim that one node mounts, mount one that is for one pod, or hold ports of the node.
     pub fn is_alone_on_its_node(&self) -> bool {
         self.writes_exclusive_claim || self.holds_node_ports()
     }
