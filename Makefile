@@ -36,7 +36,7 @@ golden:
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	@test -z "$$(gofmt -l e2e/cluster)" || { gofmt -l e2e/cluster; echo "run gofmt -w on these"; exit 1; }
+	@test -z "$$(gofmt -l e2e)" || { gofmt -l e2e; echo "run gofmt -w on these"; exit 1; }
 
 bench-gate: cluster-build
 	cargo build --release --bin appstack

@@ -5,20 +5,31 @@ cd "$(dirname "$0")/.."
 began=$(date +%s)
 say() { printf '== %s (%s s)\n' "$*" "$(($(date +%s) - began))" >&2; }
 
-if [ -z "${E2E_KUBECONFIG:-}" ]; then
-  e2e/cluster/build.sh target/cluster/bin &
-  control_plane=$!
-  trap 'kill $control_plane 2>/dev/null || true' INT TERM
-fi
+# One after the other: they have most packages in common.
+build_go() {
+  trap 'kill $building 2>/dev/null; exit 130' INT TERM
+  if [ -z "${E2E_KUBECONFIG:-}" ]; then
+    e2e/cluster/build.sh target/cluster/bin &
+    building=$!
+    wait $building
+  fi
+  e2e/go-tool.sh policy &
+  building=$!
+  wait $building
+}
+build_go &
+go=$!
+trap 'kill $go 2>/dev/null || true' INT TERM
 say "building the operator and the tests"
 cargo test --workspace --no-run
 cargo build --bin appstack
 say "tests that need no cluster"
 cargo test --package appstack
 cargo test --package e2e --lib
+wait $go
+cargo test --package e2e --test oracle -- --nocapture
 
 if [ -z "${E2E_KUBECONFIG:-}" ]; then
-  wait $control_plane
   name=test-$$
   stop() { target/cluster/bin/appstack-cluster down --name $name >&2; }
   trap stop EXIT
@@ -30,6 +41,8 @@ if [ -z "${E2E_KUBECONFIG:-}" ]; then
   E2E_AUDIT_LOG=$(printf '%s\n' "$addresses" | sed -n 's/^AUDIT_LOG=//p')
   export E2E_KUBECONFIG E2E_AUDIT_LOG
 fi
+say "walls: what the model says, and what the policies let through"
+cargo test --package e2e --test walls -- --nocapture
 say "live tests on $E2E_KUBECONFIG"
 cargo test --package e2e --test gateway
 RUST_TEST_THREADS=${RUST_TEST_THREADS:-4} cargo test --package e2e --test live

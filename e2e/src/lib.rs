@@ -15,6 +15,7 @@
 
 pub mod audit;
 pub mod cluster;
+pub mod dice;
 pub mod expected;
 pub mod gate;
 pub mod gateway_api;

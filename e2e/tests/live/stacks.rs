@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub use e2e::dice::Dice;
 use e2e::observer::Seen;
 use e2e::workload::is_complete;
 use e2e::{Kind, Live, eventually, json};
@@ -109,17 +110,4 @@ pub async fn wait_state(live: &Live, stack: &str, service: &str, state: &str) ->
         if found["state"] == state { Ok(found) } else { Err(format!("{status:#}")) }
     })
     .await
-}
-
-/// A generator of numbers that gives the same ones on every run.
-pub struct Dice(pub u64);
-
-impl Dice {
-    /// A number below the bound.
-    pub fn roll(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % bound
-    }
 }

@@ -1,6 +1,7 @@
 //! The plan against a small world of its own: promises one by one, and laws over random stacks.
 
 mod counts;
+mod fills;
 mod laws;
 mod promises;
 mod world;
