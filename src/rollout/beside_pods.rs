@@ -157,6 +157,8 @@ fn cannot_become(kind: Kind, live: &Child, wanted: &Wanted) -> bool {
         | Kind::Job
         | Kind::Autoscaler
         | Kind::Budget
+        | Kind::HttpRoute
+        | Kind::Ingress
         | Kind::Pod => false,
     }
 }

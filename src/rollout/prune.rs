@@ -43,9 +43,11 @@ pub(super) fn prune(stack: &Stack, wanted: &Children, seen: &Seen<'_>, plan: &Pl
                 Kind::ConfigMap => quiet && !read.contains(&id.name),
                 // Without walls, what opens them goes with what denies.
                 Kind::NetworkPolicy if stack.isolation == Isolation::None => quiet,
-                // Of a service that is there: published ports, which the user has closed; the name of one that became a Job and is dialled by nobody; a budget
-                // for what is one pod now. Of a service that is gone, or of none in particular: pods of others may still need it.
-                Kind::Service | Kind::NetworkPolicy | Kind::Budget => past_gate.unwrap_or(quiet),
+                // Of a service that is there: published ports and routes, which the user has closed; the name of one that became a Job and is dialled by
+                // nobody; a budget for what is one pod now. Of a service that is gone, or of none in particular: pods of others may still need it.
+                Kind::Service | Kind::NetworkPolicy | Kind::Budget | Kind::HttpRoute | Kind::Ingress => {
+                    past_gate.unwrap_or(quiet)
+                }
                 // Nothing takes its place while the stack is stopped, and it is not to run.
                 kind if stack.stopped && kind.starts_pods() && !(kind == Kind::Job && has_ended(child)) => true,
                 Kind::Job if !child.label(labels::POPULATE).is_empty() => {
@@ -72,9 +74,14 @@ pub(super) fn is_ours(stack: &Stack, id: &ChildId, child: &Child) -> bool {
         Kind::NetworkPolicy => &[labels::POLICY],
         Kind::Service => &[labels::SERVICE, labels::ALIAS],
         Kind::Job => &[labels::SERVICE, labels::POPULATE],
-        Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::Autoscaler | Kind::Budget | Kind::Pod => {
-            &[labels::SERVICE]
-        }
+        Kind::Deployment
+        | Kind::StatefulSet
+        | Kind::DaemonSet
+        | Kind::Autoscaler
+        | Kind::Budget
+        | Kind::HttpRoute
+        | Kind::Ingress
+        | Kind::Pod => &[labels::SERVICE],
     };
     let Some(key) = keys.iter().find(|key| !child.label(key).is_empty()) else { return false };
     child.is_of(&stack.name, &stack.uid, &[(labels::STACK, &stack.name), (key, child.label(key))])

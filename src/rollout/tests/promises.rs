@@ -339,6 +339,7 @@ fn what_one_write_could_not_settle_is_not_sent_again() {
         children: &world.children,
         refused: &world.refused,
         settled: &first,
+        missing: &world.missing,
         ungated: &world.ungated,
     };
     assert!(crate::rollout::plan(&world.stack, &world.wanted, &seen).writes.is_empty());

@@ -21,6 +21,7 @@ pub(super) struct World {
     pub(super) wanted: Children,
     pub(super) children: BTreeMap<ChildId, Arc<Child>>,
     pub(super) refused: BTreeMap<ChildId, Refusal>,
+    pub(super) missing: BTreeSet<Kind>,
     pub(super) ungated: BTreeSet<String>,
     /// Of what starts pods, as last written.
     pub(super) templates: BTreeMap<ChildId, Value>,
@@ -57,6 +58,7 @@ impl World {
             wanted,
             children: BTreeMap::new(),
             refused: BTreeMap::new(),
+            missing: BTreeSet::new(),
             ungated: BTreeSet::new(),
             templates: BTreeMap::new(),
             claim_templates: BTreeMap::new(),
@@ -80,7 +82,13 @@ impl World {
         plan(
             &self.stack,
             &self.wanted,
-            &Seen { children: &self.children, refused: &self.refused, settled: &settled, ungated: &self.ungated },
+            &Seen {
+                children: &self.children,
+                refused: &self.refused,
+                settled: &settled,
+                missing: &self.missing,
+                ungated: &self.ungated,
+            },
         )
     }
 
