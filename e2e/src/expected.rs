@@ -187,6 +187,7 @@ impl Expected {
         self.gpus.retain(|s, _| runs(s));
         self.replicas.retain(|s, _| runs(s));
         self.autoscale.retain(|s, _| runs(s));
+        self.no_egress.retain(runs);
         self.daemonsets.retain(runs);
         self.jobs.retain(runs);
     }

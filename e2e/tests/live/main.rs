@@ -17,6 +17,7 @@ mod order;
 mod ownership;
 mod pod_security;
 mod quiet;
+mod routes;
 mod samples;
 mod scaling;
 mod stacks;
