@@ -93,12 +93,7 @@ fn standing(
         Some(Step::Apply | Step::Done) | None => {}
     }
     // A part of it that is refused, while its pods run on what is there.
-    if let Some((id, refusal)) = of.plan.refusals.iter().find(|(id, _)| concerns(of, service, id)) {
-        if id.kind == Kind::Claim && refusal.kind == RefusalKind::Refused && of.children.contains_key(id) {
-            let live = of.children.get(id).map_or("", |claim| claim.facts.storage.as_str());
-            let message = format!("{id} stays at {live}: {}", refusal.message);
-            return said(ServiceState::Failed, "VolumeResizeRefused", message);
-        }
+    if let Some((_, refusal)) = of.plan.refusals.iter().find(|(id, _)| concerns(of, service, id)) {
         let may_pass = refusal.kind == RefusalKind::Transient;
         let state = if may_pass { ServiceState::Pending } else { ServiceState::Failed };
         return said(state, refusal.kind.reason(), refusal.message.clone());

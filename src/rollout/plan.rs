@@ -98,7 +98,7 @@ pub enum RefusalKind {
     KindMissing,
     /// It fails again and again, and may go well another time: said of the services it concerns, but none that depends on them gives up.
     Transient,
-    /// A claim cannot become as small as that.
+    /// A claim cannot have that size: it is larger already, or the server does not let it grow.
     VolumeResizeRefused,
 }
 

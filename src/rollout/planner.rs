@@ -102,7 +102,11 @@ impl Planner<'_> {
         } else if let Some(message) = ours.and_then(|live| super::beside_pods::too_small(id, wanted, live)) {
             refusal(RefusalKind::VolumeResizeRefused, message)
         } else {
-            self.seen.refused.get(id).filter(|refusal| refusal.wanted == wanted.digest).cloned()
+            let refusal = self.seen.refused.get(id).filter(|refusal| refusal.wanted == wanted.digest).cloned();
+            match ours {
+                Some(live) => refusal.map(|refusal| super::beside_pods::refused_growth(id, wanted, live, refusal)),
+                None => refusal,
+            }
         };
         let refused = refusal.is_some();
         self.out.refusals.extend(refusal.map(|refusal| (id.clone(), refusal)));

@@ -168,7 +168,7 @@ fn service(
     let opened =
         !published.is_empty() || !routes.is_empty() || ports.iter().any(|port| port.open_to != OpenTo::Networks);
     if opened && !has_way_in(written, &networks, spec) {
-        here.warn(".ports", "published ports of a service whose networks are all internal are not reachable, as in Compose; join it to a network that is not internal");
+        here.warn(".ports", "ports of a service with networkMode None, or on internal networks only, are not reachable, as in Compose; join it to a network that is not internal");
         published.clear();
         routes.clear();
         for port in &mut ports {
