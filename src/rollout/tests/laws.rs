@@ -342,7 +342,7 @@ fn come_to_rest(world: &mut World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 250, failure_persistence: None, max_shrink_iters: 4000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, max_shrink_iters: 4000, ..ProptestConfig::default() })]
 
     #[test]
     fn any_history_keeps_the_order_and_comes_to_rest_as_the_stack_wants_it(first in spec(), history in moves()) {
