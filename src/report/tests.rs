@@ -17,6 +17,7 @@ struct Scene {
     stack: Stack,
     wanted: Children,
     children: BTreeMap<ChildId, Arc<Child>>,
+    walls: Option<super::Proof>,
 }
 
 fn at(second: i64) -> Timestamp {
@@ -30,7 +31,7 @@ impl Scene {
         .unwrap();
         let stack = check(&written, PodSecurity::Baseline).unwrap();
         let wanted = render(&stack, &Settings::default());
-        Scene { stack, wanted, children: BTreeMap::new() }
+        Scene { stack, wanted, children: BTreeMap::new(), walls: None }
     }
 
     fn workload(&mut self, service: &str, status: &serde_json::Value) {
@@ -66,8 +67,14 @@ impl Scene {
             },
         );
         let parts = Parts::of(&self.wanted, &self.children);
-        let subject =
-            Subject { stack: &self.stack, wanted: &self.wanted, children: &self.children, parts: &parts, plan: &plan };
+        let subject = Subject {
+            stack: &self.stack,
+            wanted: &self.wanted,
+            children: &self.children,
+            parts: &parts,
+            plan: &plan,
+            walls: self.walls,
+        };
         report(&subject, 4, before, at(second))
     }
 }
@@ -78,7 +85,8 @@ fn up() -> serde_json::Value {
 }
 
 fn kinds(status: &AppStackStatus) -> Vec<(&str, &str, &str)> {
-    status.conditions.iter().map(|c| (c.type_.as_str(), c.status.as_str(), c.reason.as_str())).collect()
+    let all = status.conditions.iter().filter(|c| c.type_ != "NetworkIsolation");
+    all.map(|c| (c.type_.as_str(), c.status.as_str(), c.reason.as_str())).collect()
 }
 
 #[test]
