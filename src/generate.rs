@@ -57,6 +57,11 @@ pub fn rbac() -> Value {
         rules.push(rule(names.group, &[names.plural], verbs));
     }
     rules.push(rule("apps", &["deployments/scale", "statefulsets/scale"], &["get", "patch", "update"]));
+    // Kinds that a cluster may lack: their definitions tell when it has learnt them.
+    let definitions: Vec<&str> = Kind::ALL.into_iter().filter_map(Kind::definition).collect();
+    let mut learn = rule("apiextensions.k8s.io", &["customresourcedefinitions"], &["list", "watch"]);
+    learn["resourceNames"] = json!(definitions);
+    rules.push(learn);
     rules.push(rule("", &["events"], &["get", "list", "watch"]));
     rules.push(rule("events.k8s.io", &["events"], &["create", "patch"]));
     rules.push(rule("coordination.k8s.io", &["leases"], &["get", "create", "patch", "update"]));

@@ -11,9 +11,9 @@ use kube::core::GroupVersionKind;
 use kube::{Api, Client, Config};
 use serde_json::Value;
 
-use crate::{eventually, grant, json};
+use crate::{eventually, gateway_api, grant, json};
 
-/// A control plane that is up, with the CRD installed.
+/// A control plane that is up, with the CRD installed, and the Gateway API.
 #[derive(Debug)]
 pub struct Cluster {
     /// Access as administrator.
@@ -35,6 +35,7 @@ impl Cluster {
                 let install = || {
                     runtime().block_on(async {
                         install_crd(&cluster).await;
+                        gateway_api::install(&cluster.client("install").await).await;
                         grant::operator(&cluster).await;
                     });
                 };

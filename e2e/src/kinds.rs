@@ -17,6 +17,8 @@ pub enum Kind {
     PodDisruptionBudget,
     HorizontalPodAutoscaler,
     Service,
+    HttpRoute,
+    Ingress,
     EndpointSlice,
     NetworkPolicy,
     PersistentVolumeClaim,
@@ -42,7 +44,7 @@ impl Kind {
     ];
 
     /// What a stack is made of.
-    pub const CHILDREN: [Kind; 10] = [
+    pub const CHILDREN: [Kind; 12] = [
         Kind::NetworkPolicy,
         Kind::PersistentVolumeClaim,
         Kind::ConfigMap,
@@ -53,6 +55,8 @@ impl Kind {
         Kind::Job,
         Kind::HorizontalPodAutoscaler,
         Kind::PodDisruptionBudget,
+        Kind::HttpRoute,
+        Kind::Ingress,
     ];
 
     /// What runs the pods of a service.
@@ -85,6 +89,8 @@ impl Kind {
                 ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
             }
             Kind::Service => ("", "v1", "Service", "services"),
+            Kind::HttpRoute => ("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"),
+            Kind::Ingress => ("networking.k8s.io", "v1", "Ingress", "ingresses"),
             Kind::EndpointSlice => ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
             Kind::NetworkPolicy => ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
             Kind::PersistentVolumeClaim => ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),

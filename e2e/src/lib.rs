@@ -18,6 +18,7 @@ pub mod cluster;
 pub mod dice;
 pub mod expected;
 pub mod gate;
+pub mod gateway_api;
 mod grant;
 pub mod json;
 pub mod kinds;

@@ -11,6 +11,7 @@ pub mod numbers;
 pub mod patch;
 pub mod placement;
 pub mod ports;
+pub mod routes;
 pub mod scalars;
 pub mod scaling;
 pub mod schema;
@@ -26,6 +27,7 @@ pub use mounts::{Ephemeral, HostPath, HostPathType, ImageSource, Mount, Propagat
 pub use patch::PodTemplatePatch;
 pub use placement::{DnsConfig, DnsOption, Spread, SpreadMode, TaintEffect, Toleration, TolerationOperator};
 pub use ports::{EndpointMode, Membership, NetworkMode, OpenTo, Protocol, ServicePort};
+pub use routes::{Gateway, Route};
 pub use scalars::{Duration, Quantity};
 pub use scaling::{Amounts, Autoscale, Gpu, Resources};
 pub use security::{Capabilities, FsGroupChangePolicy, PodSecurity, Profile, SeccompProfile, SecurityContext};

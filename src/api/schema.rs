@@ -75,6 +75,28 @@ pub(super) fn ports<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     schema
 }
 
+/// Names of a service's routes.
+pub(super) fn routes<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    named::<T>(generator, 40, 16, "route")
+}
+
+/// A host name as the Gateway API takes it: lower case, no port, no address, at most one wildcard, in front. A pattern, since rules below maps of
+/// services cost more than the server grants.
+pub(super) fn route_host(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string", "minLength": 1, "maxLength": 253,
+        "pattern": "^([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+    })
+}
+
+/// An absolute path without empty, `.` and `..` parts, in the characters that a request line carries.
+pub(super) fn route_path(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string", "minLength": 1, "maxLength": 1024,
+        "pattern": "^(/[.]?[-A-Za-z0-9_~!$&'()*+,;=:@%][-A-Za-z0-9._~!$&'()*+,;=:@%]*)*/?$",
+    })
+}
+
 /// Environment variables, keyed by name.
 pub(super) fn env<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     let mut schema = json_schema!({
@@ -341,6 +363,11 @@ pub(super) fn object_name(_: &mut SchemaGenerator) -> Schema {
         "must be the name of an object: lower case letters, digits, '-' and '.'",
     );
     schema
+}
+
+/// The same, where a rule is over the API server's cost budget: a pattern.
+pub(super) fn object_name_pattern(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "minLength": 1, "maxLength": 253, "pattern": "^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"})
 }
 
 /// The name of a network that stacks share.

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Autoscale, DnsConfig, Duration, EndpointMode, EnvFrom, Gpu, Healthcheck, Hook, Job, Membership, Mode, Mount,
-    NetworkMode, PodSecurity, PodTemplatePatch, PreStart, Publish, Quantity, Resources, SecretKey, SecurityContext,
-    ServicePort, Spread, Toleration, numbers, schema,
+    NetworkMode, PodSecurity, PodTemplatePatch, PreStart, Publish, Quantity, Resources, Route, SecretKey,
+    SecurityContext, ServicePort, Spread, Toleration, numbers, schema,
 };
 
 /// A service, as in Compose: one container image, kept running.
@@ -87,6 +87,10 @@ pub struct Service {
     /// How this service's published ports are exposed; unset: as `spec.publish`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish: Option<Publish>,
+    /// How HTTP requests from outside reach it, by name: each is an HTTPRoute or an Ingress of its own.
+    #[schemars(schema_with = "schema::routes::<Route>")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub routes: BTreeMap<String, Route>,
     /// `VIP`: its name is one address that spreads connections. `DNSRR`: its name is the address of every pod. Unset: `DNSRR` for `mode: Global`,
     /// `perReplica` volumes and services without ports, else `VIP`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AppStackStatus, PodSecurity, Quantity, SecretKey, Service, numbers, schema};
+use super::{AppStackStatus, Gateway, PodSecurity, Quantity, SecretKey, Service, numbers, schema};
 
 /// A Compose project that Kubernetes keeps true: services, networks and volumes, rolled out in health order.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -67,6 +67,7 @@ use super::{AppStackStatus, PodSecurity, Quantity, SecretKey, Service, numbers, 
     .message("condition Healthy is for services that are kept running: a Job is Started or Completed").field_path(".services"))]
 #[x_kube(validation = Rule::new("self.services.all(s, !has(self.services[s].dependsOn) || self.services[s].dependsOn.all(d, !(d in self.services) || !has(self.services[s].dependsOn[d].condition) || self.services[s].dependsOn[d].condition != 'Completed' || (has(self.services[d].mode) && self.services[d].mode == 'Job')))")
     .message("condition Completed is for services of mode Job: others are kept running and never end").field_path(".services"))]
+#[x_kube(validation = Rule::new("!(has(self.gateway) && has(self.ingressClassName))").message("routes are under a gateway or of an ingressClassName, not both; a single route may say otherwise"))]
 pub struct AppStackSpec {
     /// The services of the stack, by name. A service is reached by the others under its name.
     #[schemars(schema_with = "schema::services::<Service>")]
@@ -96,6 +97,13 @@ pub struct AppStackSpec {
     /// How published ports are exposed; unset: `ClusterIP`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish: Option<Publish>,
+    /// The Gateway that routes are under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<Gateway>,
+    /// Routes become Ingresses of this class.
+    #[schemars(schema_with = "schema::object_name")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress_class_name: Option<String>,
     /// Leave the stack as it is: nothing is changed until this is false again. Unset: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,

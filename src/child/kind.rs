@@ -23,6 +23,10 @@ pub enum Kind {
     Autoscaler,
     /// How many of them may be taken away at once when a node is drained.
     Budget,
+    /// How requests from outside reach a service, under a Gateway. Not every cluster knows this kind.
+    HttpRoute,
+    /// The same, through an ingress controller.
+    Ingress,
     /// Watched, never written: who has started, and what ails those who have not.
     Pod,
 }
@@ -42,7 +46,7 @@ pub struct Names {
 
 impl Kind {
     /// All of them, in order.
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 13] = [
         Kind::NetworkPolicy,
         Kind::Claim,
         Kind::ConfigMap,
@@ -53,6 +57,8 @@ impl Kind {
         Kind::Job,
         Kind::Autoscaler,
         Kind::Budget,
+        Kind::HttpRoute,
+        Kind::Ingress,
         Kind::Pod,
     ];
 
@@ -69,6 +75,8 @@ impl Kind {
             Kind::Job => ("batch", "v1", "Job", "jobs"),
             Kind::Autoscaler => ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
             Kind::Budget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+            Kind::HttpRoute => ("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"),
+            Kind::Ingress => ("networking.k8s.io", "v1", "Ingress", "ingresses"),
             Kind::Pod => ("", "v1", "Pod", "pods"),
         };
         Names { group, version, kind, plural }
@@ -90,6 +98,8 @@ impl Kind {
             | Kind::Service
             | Kind::Autoscaler
             | Kind::Budget
+            | Kind::HttpRoute
+            | Kind::Ingress
             | Kind::Pod => false,
         }
     }
@@ -97,6 +107,14 @@ impl Kind {
     /// Whether objects of this kind have a count of pods that somebody sets.
     pub const fn has_replicas(self) -> bool {
         matches!(self, Kind::Deployment | Kind::StatefulSet)
+    }
+
+    /// The CustomResourceDefinition by which a cluster knows the kind, where it is not one of Kubernetes' own. Such a cluster may be without it.
+    pub const fn definition(self) -> Option<&'static str> {
+        match self {
+            Kind::HttpRoute => Some("httproutes.gateway.networking.k8s.io"),
+            _ => None,
+        }
     }
 
     /// Whether the operator writes objects of this kind.

@@ -16,6 +16,8 @@ pub const NO_NETWORK: &str = "appstack.dev/network-none";
 pub const VOLUME: &str = "appstack.dev/volume";
 /// Name of the config, on ConfigMaps.
 pub const CONFIG: &str = "appstack.dev/config";
+/// Name of the route, on its HTTPRoute or Ingress.
+pub const ROUTE: &str = "appstack.dev/route";
 /// Which policy of the stack: `ingress`, `dns`, `network`, `published`, `none`, `populate`.
 pub const POLICY: &str = "appstack.dev/policy";
 /// Name of the network, on its policy.

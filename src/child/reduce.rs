@@ -96,6 +96,9 @@ pub struct Facts {
     /// Of a pod.
     #[serde(skip)]
     pub pod: PodFacts,
+    /// What became of an HTTPRoute.
+    #[serde(skip)]
+    pub route: RouteFacts,
     /// What a `FailedCreate` or `FailedMount` event last said about it: reason and message. Only the state of the object tells whether that still
     /// holds.
     #[serde(skip)]
@@ -123,6 +126,15 @@ pub enum ReplicasOwner {
     /// Anybody else's, or nobody's.
     #[default]
     Other,
+}
+
+/// What is kept of an HTTPRoute.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouteFacts {
+    /// Some controller has looked at it.
+    pub taken_up: bool,
+    /// What a controller has against it: reason and message.
+    pub trouble: Option<(String, String)>,
 }
 
 /// What is kept of a pod.
@@ -237,6 +249,7 @@ impl Facts {
         self.read_counts(object);
         spec["resources"]["requests"]["storage"].as_str().unwrap_or_default().clone_into(&mut self.storage);
         self.headless = spec["clusterIP"] == "None";
+        self.route = RouteFacts::read(object);
         let ingress = object["status"]["loadBalancer"]["ingress"].as_array().into_iter().flatten();
         self.addresses =
             ingress.filter_map(|i| i["ip"].as_str().or(i["hostname"].as_str())).map(str::to_owned).collect();
@@ -284,6 +297,27 @@ fn replicas_owner(object: &Value) -> ReplicasOwner {
         ReplicasOwner::Autoscaler
     } else {
         ReplicasOwner::Other
+    }
+}
+
+impl RouteFacts {
+    /// One parent has one entry for each controller that looks after it. `Accepted` and `ResolvedRefs` are good when true, and so is their absence;
+    /// `PartiallyInvalid` is there only when something was dropped. <https://gateway-api.sigs.k8s.io/geps/gep-1364/>
+    fn read(object: &Value) -> Self {
+        let parents = object["status"]["parents"].as_array();
+        let conditions = parents.into_iter().flatten().filter_map(|parent| parent["conditions"].as_array()).flatten();
+        let generation = object["metadata"]["generation"].as_i64().unwrap_or_default();
+        let is_new = |c: &&Value| c["observedGeneration"].as_i64().is_none_or(|seen| seen >= generation);
+        let bad = conditions.filter(is_new).find(|c| match c["type"].as_str() {
+            Some("Accepted" | "ResolvedRefs") => c["status"] == "False",
+            Some("PartiallyInvalid") => c["status"] == "True",
+            _ => false,
+        });
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        RouteFacts {
+            taken_up: parents.is_some_and(|parents| !parents.is_empty()),
+            trouble: bad.map(|c| (text(&c["reason"]), text(&c["message"]))),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod run;
 pub mod scalar;
 pub mod scale;
 pub mod schema;
+mod server;
 pub mod source;
 pub mod status;
 mod table;

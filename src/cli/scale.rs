@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
-use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
-use super::run::client;
+use super::server::{Asked, Which, ask};
 use crate::api::{AppStack, Mode, PodSecurity};
 use crate::stack::check;
 
@@ -17,17 +17,11 @@ const FROM_GIT: [&str; 3] = ["argocd", "kustomize-controller", "helm-controller"
 /// Set how many pods services have
 #[derive(Args, Clone, Debug)]
 pub struct ScaleArgs {
-    /// Name of the stack
-    name: String,
+    #[command(flatten)]
+    which: Which,
     /// A service and its count
     #[arg(required = true, value_name = "SERVICE=N", value_parser = service_and_count)]
     counts: Vec<(String, i32)>,
-    /// Its namespace
-    #[arg(long, short, value_name = "NAMESPACE", default_value = "default")]
-    namespace: String,
-    /// Context of the kubeconfig [default: the current one]
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
     /// `server`: let the API server check the change, and change nothing; `client`: only say what would change
     #[arg(long, value_name = "WHERE", default_value = "none", value_parser = ["none", "client", "server"])]
     dry_run: String,
@@ -42,38 +36,11 @@ fn service_and_count(text: &str) -> Result<(String, i32), String> {
 
 /// Exit codes: 0 scaled, 1 refused, 3 no cluster.
 pub fn run(args: &ScaleArgs) -> ExitCode {
-    let Ok(runtime) = tokio::runtime::Runtime::new() else {
-        eprintln!("error: could not start the async runtime");
-        return ExitCode::from(3);
-    };
-    runtime.block_on(async {
-        let client = match client(args.context.clone()).await {
-            Ok(client) => client,
-            Err(error) => {
-                eprintln!("error: could not find an API server: {error}; set KUBECONFIG or --context");
-                return ExitCode::from(3);
-            }
-        };
-        match scale(args, client).await {
-            Ok(code) => code,
-            Err(kube::Error::Api(status)) if status.code == 409 => {
-                eprintln!("error: stack '{}' was changed at the same moment, nothing was scaled; try again", args.name);
-                ExitCode::from(1)
-            }
-            Err(error) => {
-                eprintln!("error: could not scale stack {}/{}: {error}", args.namespace, args.name);
-                ExitCode::from(3)
-            }
-        }
-    })
+    ask(&args.which, "scale", async |asked| scale(args, asked).await)
 }
 
-async fn scale(args: &ScaleArgs, client: Client) -> kube::Result<ExitCode> {
-    let api: Api<AppStack> = Api::namespaced(client, &args.namespace);
-    let Some(stack) = api.get_opt(&args.name).await? else {
-        eprintln!("error: no AppStack '{}' in namespace '{}'", args.name, args.namespace);
-        return Ok(ExitCode::from(1));
-    };
+async fn scale(args: &ScaleArgs, asked: &Asked) -> kube::Result<ExitCode> {
+    let Some(stack) = asked.stack().await? else { return Ok(ExitCode::from(1)) };
     let refusals = refusals(&stack, &args.counts);
     if !refusals.is_empty() {
         eprintln!("error: nothing was scaled");
@@ -88,18 +55,28 @@ async fn scale(args: &ScaleArgs, client: Client) -> kube::Result<ExitCode> {
             dry_run: args.dry_run == "server",
             ..PatchParams::default()
         };
-        api.patch(&args.name, &params, &Patch::Merge(&patch(&stack, &args.counts))).await?;
+        asked.api.patch(&asked.name, &params, &Patch::Merge(&patch(&stack, &args.counts))).await?;
     }
     let would = if args.dry_run == "none" { "" } else { " (dry run)" };
     for (service, count) in &args.counts {
-        let before = stack.spec.services.get(service).and_then(|s| s.replicas).unwrap_or(1);
-        println!("{service}: {before} -> {count}{would}");
+        println!("{service}: {} -> {count}{would}", live_count(&stack, service));
+    }
+    if stack.spec.stopped == Some(true) {
+        eprintln!("note: the stack is stopped: no pod starts before spec.stopped is taken back");
     }
     let managers = stack.managed_fields().iter().filter_map(|entry| entry.manager.as_deref());
     if let Some(manager) = managers.into_iter().find(|manager| FROM_GIT.iter().any(|git| manager.contains(git))) {
         eprintln!("note: {manager} keeps this stack as Git has it, and will put the count back; change it there");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How many pods a service is to have now. Its workload knows best, as far as the operator has looked at the stack as it is written: a count that an
+/// autoscaler left behind stands nowhere in the spec.
+fn live_count(stack: &AppStack, service: &str) -> i32 {
+    let seen = stack.status.as_ref().filter(|status| status.observed_generation == stack.metadata.generation);
+    let live = seen.and_then(|status| status.services.get(service)?.desired);
+    live.or_else(|| stack.spec.services.get(service)?.replicas).unwrap_or(1)
 }
 
 /// Every reason against these counts, each naming its field.
@@ -166,6 +143,21 @@ mod tests {
         ] {
             assert!(refusals(name, 3).starts_with(says), "{name}: {}", refusals(name, 3));
         }
+    }
+
+    #[test]
+    fn the_count_before_is_the_live_one() {
+        let mut stack = stack(&json!({"web": {"image": "web:1"}, "api": {"image": "api:1", "replicas": 4}}));
+        let counts = |stack: &AppStack| (live_count(stack, "web"), live_count(stack, "api"));
+        assert_eq!(counts(&stack), (1, 4), "nobody has looked at it yet");
+        stack.metadata.generation = Some(2);
+        let desired = |count| json!({"state": "Ready", "desired": count, "since": "2026-01-01T00:00:01Z"});
+        let status =
+            |generation| json!({"observedGeneration": generation, "services": {"web": desired(6), "api": desired(4)}});
+        stack.status = serde_json::from_value(status(2)).unwrap();
+        assert_eq!(counts(&stack), (6, 4), "an autoscaler left six");
+        stack.status = serde_json::from_value(status(1)).unwrap();
+        assert_eq!(counts(&stack), (1, 4), "of another generation");
     }
 
     #[test]

@@ -167,7 +167,17 @@ fn in_words(pattern: &str) -> String {
         .map_or_else(|| format!("must match '{pattern}'"), |(_, words)| (*words).to_owned())
 }
 
-const WORDS: [(&str, &str); 13] = [
+const WORDS: [(&str, &str); 17] = [
+    (
+        "^([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        "must be a host name in lower case such as 'shop.example.com', or one with '*.' before it; no port, no address",
+    ),
+    (
+        "^(/[.]?[-A-Za-z0-9_~!$&'()*+,;=:@%][-A-Za-z0-9._~!$&'()*+,;=:@%]*)*/?$",
+        "must be a path such as '/api': it begins with '/', and has no empty part, no '.' or '..', no query",
+    ),
+    ("^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", "must be the name of an object: lower case letters, digits, '-' and '.'"),
+    ("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "must be the name of a namespace: lower case letters, digits and hyphens"),
     (r"^[^\x00]*$", "must not contain NUL characters"),
     ("^[-._a-zA-Z0-9]+$", "must be letters, digits, '-', '_' and '.', as keys of ConfigMaps and Secrets are"),
     (

@@ -5,25 +5,18 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client};
 
-use super::run::client;
+use super::server::{Asked, Which, ask, is_refused};
 use super::table::{Ready, changes, summary, table};
 use crate::api::{AppStack, AppStackStatus};
 
 /// Show where each service of a stack stands
 #[derive(Args, Clone, Debug)]
 pub struct StatusArgs {
-    /// Name of the stack
-    name: String,
-    /// Its namespace
-    #[arg(long, short, value_name = "NAMESPACE", default_value = "default")]
-    namespace: String,
-    /// Context of the kubeconfig [default: the current one]
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
+    #[command(flatten)]
+    which: Which,
     /// Follow until interrupted; without a terminal, a line per change
     #[arg(long, short)]
     watch: bool,
@@ -35,46 +28,26 @@ pub struct StatusArgs {
     timeout: u64,
 }
 
-/// Exit codes: 0 shown (or ready), 1 no such stack, 3 no cluster, 124 not ready in time.
+/// Exit codes: 0 shown (or ready), 1 no such stack or no right to see it, 3 no cluster, 124 not ready in time.
 pub fn run(args: &StatusArgs) -> ExitCode {
-    let Ok(runtime) = tokio::runtime::Runtime::new() else {
-        eprintln!("error: could not start the async runtime");
-        return ExitCode::from(3);
-    };
-    runtime.block_on(async {
-        let client = match client(args.context.clone()).await {
-            Ok(client) => client,
-            Err(error) => {
-                eprintln!("error: could not find an API server: {error}; set KUBECONFIG or --context");
-                return ExitCode::from(3);
-            }
-        };
-        let shown = if args.watch || args.until_ready { follow(args, client).await } else { show(args, client).await };
-        shown.unwrap_or_else(|error| {
-            eprintln!("error: could not read stack {}/{}: {error}", args.namespace, args.name);
-            ExitCode::from(3)
-        })
-    })
+    ask(
+        &args.which,
+        "read",
+        async |asked| {
+            if args.watch || args.until_ready { follow(args, asked).await } else { show(asked).await }
+        },
+    )
 }
 
-async fn show(args: &StatusArgs, client: Client) -> kube::Result<ExitCode> {
-    let api: Api<AppStack> = Api::namespaced(client, &args.namespace);
-    let Some(stack) = api.get_opt(&args.name).await? else {
-        eprintln!("error: no AppStack '{}' in namespace '{}'", args.name, args.namespace);
-        return Ok(ExitCode::from(1));
-    };
+async fn show(asked: &Asked) -> kube::Result<ExitCode> {
+    let Some(stack) = asked.stack().await? else { return Ok(ExitCode::from(1)) };
     print!("{}", table(&stack, columns()));
     Ok(ExitCode::SUCCESS)
 }
 
-async fn follow(args: &StatusArgs, client: Client) -> kube::Result<ExitCode> {
-    let api: Api<AppStack> = Api::namespaced(client, &args.namespace);
-    let config = watcher::Config::default().fields(&format!("metadata.name={}", args.name));
-    let mut stacks = watcher(api, config)
-        .default_backoff()
-        .applied_objects()
-        .inspect_err(|error| eprintln!("watch interrupted: {error}"))
-        .boxed();
+async fn follow(args: &StatusArgs, asked: &Asked) -> kube::Result<ExitCode> {
+    let config = watcher::Config::default().fields(&format!("metadata.name={}", asked.name));
+    let mut stacks = watcher(asked.api.clone(), config).default_backoff().applied_objects().boxed();
     let terminal = std::io::stdout().is_terminal();
     let (begun, mut lines, mut before) = (Instant::now(), 0, AppStackStatus::default());
     let mut ready = Ready::default();
@@ -90,7 +63,18 @@ async fn follow(args: &StatusArgs, client: Client) -> kube::Result<ExitCode> {
             return Ok(ExitCode::from(124));
         };
         let Some(stack) = next else { return Ok(ExitCode::SUCCESS) };
-        let Ok(stack) = stack else { continue };
+        let stack = match stack {
+            Ok(stack) => stack,
+            Err(watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error))
+                if is_refused(&error) =>
+            {
+                return Err(error);
+            }
+            Err(error) => {
+                eprintln!("watch interrupted, and taken up again: {error}");
+                continue;
+            }
+        };
         let status = stack.status.clone().unwrap_or_default();
         ready.look(&status, begun.elapsed());
         let mut out = std::io::stdout().lock();

@@ -46,6 +46,8 @@ impl Failure {
             // An apply with the uid of an object that has a successor (T2).
             422 if !absent && message.contains("metadata.uid") => Failure::Stale,
             403 if message.contains("because it is being terminated") => Failure::NamespaceGoing,
+            // A definition that is taken away may come back.
+            403 if message.contains("while custom resource definition is terminating") => Failure::Transient(message),
             400 | 403 | 405 | 406 | 413 | 415 | 422 => Failure::Refused(message),
             // What the server says of an unknown field or a duplicate key; trying again would not help (T14).
             500 if message.starts_with("failed to create typed patch object") => Failure::Refused(message),
@@ -86,6 +88,8 @@ mod tests {
             class(403, "unable to create new content in namespace x because it is being terminated", true),
             NamespaceGoing
         ));
+        let going = "create not allowed while custom resource definition is terminating";
+        assert!(matches!(class(403, going, true), Transient(_)));
         assert!(matches!(class(403, "exceeded quota", true), Refused(_)));
         assert!(matches!(class(500, "failed to create typed patch object (...)", false), Refused(_)));
         for code in [401, 408, 429, 500, 502, 503, 504] {

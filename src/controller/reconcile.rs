@@ -110,10 +110,17 @@ async fn roll_out(
         let now = Instant::now();
         let refused = memory.standing_refusals(now);
         let children = context.store.children(key);
+        let missing = context.store.missing();
         let mut plan = plan(
             stack,
             wanted,
-            &Seen { children: &children, refused: &refused, settled: &memory.settled, ungated: &ungated },
+            &Seen {
+                children: &children,
+                refused: &refused,
+                settled: &memory.settled,
+                missing: &missing,
+                ungated: &ungated,
+            },
         );
         let due = memory.due(&plan, now);
         if due.is_empty() || rounds == ROUNDS {

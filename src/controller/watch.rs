@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
@@ -23,6 +25,9 @@ const WATCH_SECONDS: u32 = 200;
 pub const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 20);
 /// A page of a list holds reduced children; only its text is whole.
 const PAGE: u32 = 500;
+
+/// Between looks for a kind that the cluster lacks, where its definition cannot be watched.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// Pods that could not be made, less what Deployments say in their own status, and volumes that could not be mounted.
 const NEWS: [&str; 2] =
@@ -44,18 +49,15 @@ pub(super) fn start(
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
             None => Api::all_with(client.clone(), &kind),
         };
-        let config = watcher::Config::default().labels(labels::STACK).timeout(WATCH_SECONDS).page_size(PAGE);
+        let definitions = Api::all(client.clone());
         let (context, wakes) = (context.clone(), wakes.clone());
         watches.spawn(async move {
-            let mut events = watcher(api, config)
-                .inspect_err(|error| tracing::warn!(%kind, %error, "watch interrupted"))
-                .default_backoff()
-                .boxed();
-            while let Some(event) = events.next().await {
-                let Ok(event) = event else { continue };
-                for stack in context.store.child_event(kind, event) {
-                    let _ = wakes.send((stack, Why::Child)); // nobody listens any more: we are shutting down
-                }
+            let mut tries = 0;
+            loop {
+                tries = if follow(kind, &api, &context, &wakes).await { 0 } else { tries + 1 };
+                // A definition may be there long before its version is served, if it ever is.
+                tokio::time::sleep(delay(tries, jitter())).await;
+                defined(kind, &definitions).await;
             }
         });
     }
@@ -85,6 +87,59 @@ pub(super) fn start(
         }
     });
     watches
+}
+
+/// Feeds the store with the objects of a kind, for as long as the cluster knows it. True if it did.
+async fn follow(kind: Kind, api: &Api<Child>, context: &Context, wakes: &UnboundedSender<Wake>) -> bool {
+    let config = watcher::Config::default().labels(labels::STACK).timeout(WATCH_SECONDS).page_size(PAGE);
+    let mut events = watcher(api.clone(), config).default_backoff().boxed();
+    let mut known = false;
+    while let Some(event) = events.next().await {
+        let (woken, ends) = match event {
+            Ok(event) => {
+                known = true;
+                (context.store.child_event(kind, event), false)
+            }
+            Err(error) if kind.definition().is_some() && is_not_found(&error) => {
+                tracing::info!(%kind, "the cluster does not know this kind");
+                (context.store.kind_missing(kind), true)
+            }
+            Err(error) => {
+                tracing::warn!(%kind, %error, "watch interrupted");
+                (Vec::new(), false)
+            }
+        };
+        for stack in woken {
+            let _ = wakes.send((stack, Why::Child)); // nobody listens any more: we are shutting down
+        }
+        if ends {
+            break;
+        }
+    }
+    known
+}
+
+fn is_not_found(error: &watcher::Error) -> bool {
+    use watcher::Error::{InitialListFailed, WatchFailed, WatchStartFailed};
+    let (InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error)) = error else { return false };
+    matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+/// Resolves once the cluster may have learnt a kind: its definition is there, or has changed. Who may not see definitions looks again after a while.
+async fn defined(kind: Kind, definitions: &Api<PartialObjectMeta<CustomResourceDefinition>>) {
+    let Some(name) = kind.definition() else { return };
+    let config = watcher::Config::default().fields(&format!("metadata.name={name}")).timeout(WATCH_SECONDS);
+    let mut events = watcher(definitions.clone(), config).boxed();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Apply(_) | Event::InitApply(_)) => return,
+            Ok(Event::Init | Event::InitDone | Event::Delete(_)) => {}
+            Err(error) => {
+                tracing::debug!(%kind, %error, "cannot watch its definition");
+                return tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        }
+    }
 }
 
 /// Listens to events. Nothing waits for them, and who may not read them does well without: that is said once, not with every try.

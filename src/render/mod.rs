@@ -15,6 +15,7 @@ mod patch;
 mod placement;
 mod pod;
 mod probe;
+mod route;
 mod security;
 mod service;
 mod settings;
@@ -115,6 +116,10 @@ pub fn render(stack: &Stack, settings: &Settings) -> Children {
         }
         if let Some(autoscaler) = autoscaler::autoscaler(stack, service) {
             out.add(Kind::Autoscaler, part(), json(autoscaler));
+        }
+        for route in &service.routes {
+            let (kind, object) = route::route(stack, service, route);
+            out.add(kind, part(), object);
         }
         if let Some(budget) = budget::budget(stack, service) {
             out.add(Kind::Budget, part(), json(budget));

@@ -13,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelecto
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{Part, Rendering, Settings, metadata};
-use crate::api::{Isolation, NetworkMode, OpenTo};
+use crate::api::{Isolation, NetworkMode, OpenTo, Protocol};
 use crate::child::{Kind, labels};
 use crate::stack::{Network, Service, Stack, names};
 
@@ -112,11 +112,12 @@ fn members(stack: &Stack, name: &str, network: &Network) -> NetworkPolicySpec {
     }
 }
 
-/// Opens published ports to everyone: source addresses are rewritten on the way, so outside callers cannot be told apart; and others to whom they are
+/// Opens published and routed ports to everyone: source addresses are rewritten on the way, so outside callers cannot be told apart; and others to whom they are
 /// open besides. By name, so that each pod opens the port of its own revision.
 fn opened(stack: &Stack, service: &Service) -> Option<NetworkPolicySpec> {
     let mut published: Vec<(&str, &str)> =
         service.published.iter().map(|p| (p.target.as_str(), p.protocol.as_str())).collect();
+    published.extend(service.routes.iter().map(|route| (route.port.as_str(), Protocol::Tcp.as_str())));
     published.sort_unstable();
     published.dedup();
     let open_to = |whom: OpenTo| -> Vec<(&str, &str)> {

@@ -4,6 +4,7 @@
 
 mod conditions;
 mod events;
+mod routes;
 mod services;
 mod status;
 

@@ -3,6 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
+use super::routes;
 use super::status::{Subject, bounded};
 use crate::api::{PublishType, ServiceState, ServiceStatus};
 use crate::child::{Child, ChildId, Kind, labels};
@@ -92,12 +93,7 @@ fn standing(
         Some(Step::Apply | Step::Done) | None => {}
     }
     // A part of it that is refused, while its pods run on what is there.
-    if let Some((id, refusal)) = of.plan.refusals.iter().find(|(id, _)| concerns(of, service, id)) {
-        if id.kind == Kind::Claim && refusal.kind == RefusalKind::Refused && of.children.contains_key(id) {
-            let live = of.children.get(id).map_or("", |claim| claim.facts.storage.as_str());
-            let message = format!("{id} stays at {live}: {}", refusal.message);
-            return said(ServiceState::Failed, "VolumeResizeRefused", message);
-        }
+    if let Some((_, refusal)) = of.plan.refusals.iter().find(|(id, _)| concerns(of, service, id)) {
         let may_pass = refusal.kind == RefusalKind::Transient;
         let state = if may_pass { ServiceState::Pending } else { ServiceState::Failed };
         return said(state, refusal.kind.reason(), refusal.message.clone());
@@ -122,7 +118,7 @@ fn standing(
         }
         _ if of.stack.stopped && live.facts.suspended => ServiceState::Stopped,
         Progress::Complete if live.facts.spec_replicas == Some(0) && live.facts.replicas == 0 => ServiceState::Stopped,
-        Progress::Complete => return (ServiceState::Ready, None, None),
+        Progress::Complete => return routes::standing(of, service),
         Progress::Overdue => {
             let why = trouble.map_or_else(
                 || "no progress until its deadline".to_owned(),
@@ -186,7 +182,7 @@ fn trouble(of: &Subject<'_>, service: &Service, live: &Child) -> Option<(String,
 }
 
 fn address(of: &Subject<'_>, service: &Service) -> Option<String> {
-    let first = service.published.first()?;
+    let Some(first) = service.published.first() else { return routes::address(of, service) };
     let name = format!("{}-published", service.name);
     let live = of.children.get(&ChildId { kind: Kind::Service, name: name.clone() })?;
     match (service.publish.r#type.unwrap_or_default(), live.facts.addresses.first()) {

@@ -1,6 +1,6 @@
 //! What is said of a stack, over the world of the rollout's tests kept small.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
@@ -57,7 +57,13 @@ impl Scene {
         let plan = plan(
             &self.stack,
             &self.wanted,
-            &Seen { children: &self.children, refused: &refused, settled: &settled, ungated: &ungated },
+            &Seen {
+                children: &self.children,
+                refused: &refused,
+                settled: &settled,
+                missing: &BTreeSet::new(),
+                ungated: &ungated,
+            },
         );
         let parts = Parts::of(&self.wanted, &self.children);
         let subject =

@@ -22,8 +22,9 @@ impl Planner<'_> {
         }
         let live = self.ours(id, wanted).cloned();
         let mut instead_of = None;
+        let after = self.after(id, wanted);
         let (guard, after) = match live {
-            None => (Guard::Absent, self.after(id, wanted)),
+            None => (Guard::Absent, after),
             Some(live) if live.is_going() => return,
             Some(live) => {
                 if self.waits_for_pods(id, wanted) || difference(id, wanted, &live, None, self.seen) == Difference::None
@@ -34,13 +35,13 @@ impl Planner<'_> {
                     instead_of = Some(live);
                     (Guard::Absent, Vec::new())
                 } else {
-                    (Guard::Uid(uid(&live)), Vec::new())
+                    (Guard::Uid(uid(&live)), if id.kind == Kind::Autoscaler { after } else { Vec::new() })
                 }
             }
         };
+        // One that is there already goes on with the workload of another kind that its service still has.
         if let Part::Service(name) = &wanted.part
             && id.kind == Kind::Autoscaler
-            && guard == Guard::Absent
             && !self.has_workload(name)
         {
             return;
@@ -120,7 +121,7 @@ impl Planner<'_> {
                 .collect();
             for (id, claim) in claims {
                 match self.seen.refused.get(&id).filter(|refusal| refusal.wanted == digest) {
-                    Some(refusal) => drop(self.out.refusals.insert(id, refusal.clone())),
+                    Some(refusal) => drop(self.out.refusals.insert(id.clone(), stays(&id, &claim, refusal))),
                     None => self.write(&id, Body::Grow { uid: uid(&claim), size: size.clone() }, Vec::new()),
                 }
             }
@@ -156,6 +157,8 @@ fn cannot_become(kind: Kind, live: &Child, wanted: &Wanted) -> bool {
         | Kind::Job
         | Kind::Autoscaler
         | Kind::Budget
+        | Kind::HttpRoute
+        | Kind::Ingress
         | Kind::Pod => false,
     }
 }
@@ -172,6 +175,18 @@ pub(super) fn too_small(id: &ChildId, wanted: &Wanted, live: &Child) -> Option<S
             "{id} has {there}, and a claim never shrinks: {written} is refused. Say {there}, or declare a new volume"
         )
     })
+}
+
+/// What the server says of a claim that was to grow is said of its size, with the size that it keeps; a refusal of anything else stays what it is.
+pub(super) fn refused_growth(id: &ChildId, wanted: &Wanted, live: &Child, refusal: Refusal) -> Refusal {
+    let written = wanted.object["spec"]["resources"]["requests"]["storage"].as_str();
+    let grows = id.kind == Kind::Claim && written.and_then(bytes) > bytes(&live.facts.storage);
+    if grows && refusal.kind == RefusalKind::Refused { stays(id, live, &refusal) } else { refusal }
+}
+
+fn stays(id: &ChildId, live: &Child, refusal: &Refusal) -> Refusal {
+    let message = format!("{id} stays at {}: {}", live.facts.storage, refusal.message);
+    Refusal { kind: RefusalKind::VolumeResizeRefused, message, ..refusal.clone() }
 }
 
 fn bytes(size: &str) -> Option<i128> {

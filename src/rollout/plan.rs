@@ -94,9 +94,11 @@ pub enum RefusalKind {
     NameConflict,
     /// The server does not take it.
     Refused,
+    /// The cluster does not know objects of its kind.
+    KindMissing,
     /// It fails again and again, and may go well another time: said of the services it concerns, but none that depends on them gives up.
     Transient,
-    /// A claim cannot become as small as that.
+    /// A claim cannot have that size: it is larger already, or the server does not let it grow.
     VolumeResizeRefused,
 }
 
@@ -106,6 +108,7 @@ impl RefusalKind {
         match self {
             RefusalKind::NameConflict => "NameConflict",
             RefusalKind::Refused => "Refused",
+            RefusalKind::KindMissing => "KindMissing",
             RefusalKind::Transient => "NotApplied",
             RefusalKind::VolumeResizeRefused => "VolumeResizeRefused",
         }

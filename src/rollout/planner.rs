@@ -25,6 +25,8 @@ pub struct Seen<'a> {
     pub refused: &'a BTreeMap<ChildId, Refusal>,
     /// What one write has failed to bring together.
     pub settled: &'a BTreeMap<ChildId, Settled>,
+    /// Kinds that the cluster does not know.
+    pub missing: &'a BTreeSet<Kind>,
     /// Services that a person lets pass their gate.
     pub ungated: &'a BTreeSet<String>,
 }
@@ -83,11 +85,16 @@ impl Planner<'_> {
             .filter(|child| child.is_of(&self.stack.name, &self.stack.uid, &wanted.labels().collect::<Vec<_>>()))
     }
 
-    /// Notes down a foreign object in our place, a size that a claim cannot have, or a refusal that is not due again. True if there is one.
+    /// Notes down a kind that the cluster lacks, a foreign object in our place, a size that a claim cannot have, or a refusal that is not due again. True if there is one.
     pub(super) fn note_refusal(&mut self, id: &ChildId, wanted: &Wanted) -> bool {
         let ours = self.ours(id, wanted);
         let refusal = |kind, message| Some(Refusal { kind, message, wanted: wanted.digest });
-        let refusal = if self.seen.children.contains_key(id) && ours.is_none() {
+        let refusal = if self.seen.missing.contains(&id.kind) {
+            let message = format!(
+                "{id} cannot be made: this cluster does not know its kind. Install the Gateway API's CustomResourceDefinitions, or say ingressClassName; it is made as soon as they are there"
+            );
+            refusal(RefusalKind::KindMissing, message)
+        } else if self.seen.children.contains_key(id) && ours.is_none() {
             let message = format!(
                 "{id} exists and does not belong to this stack; it is left alone. Rename the service, or delete that object"
             );
@@ -95,7 +102,11 @@ impl Planner<'_> {
         } else if let Some(message) = ours.and_then(|live| super::beside_pods::too_small(id, wanted, live)) {
             refusal(RefusalKind::VolumeResizeRefused, message)
         } else {
-            self.seen.refused.get(id).filter(|refusal| refusal.wanted == wanted.digest).cloned()
+            let refusal = self.seen.refused.get(id).filter(|refusal| refusal.wanted == wanted.digest).cloned();
+            match ours {
+                Some(live) => refusal.map(|refusal| super::beside_pods::refused_growth(id, wanted, live, refusal)),
+                None => refusal,
+            }
         };
         let refused = refusal.is_some();
         self.out.refusals.extend(refusal.map(|refusal| (id.clone(), refusal)));

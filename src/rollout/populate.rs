@@ -35,11 +35,22 @@ impl Planner<'_> {
         let held = matches!(&unfilled, Some(Unfilled::Failed(cause)) if cause.path.is_empty());
         self.out.unfilled.extend(unfilled.map(|unfilled| (name.to_owned(), unfilled)));
         if let Some(live) = self.ours(id, wanted).filter(|live| !live.is_going() && !refused) {
-            // How often it is tried, and whether it is to run now.
-            if difference(id, wanted, live, Some(&populate.revision), self.seen) == Difference::Real && !has_ended(live)
-            {
-                let guard = Guard::Uid(uid(live));
-                self.write(id, Body::Object { guard, replicas: None, keep: None }, Vec::new());
+            match difference(id, wanted, live, Some(&populate.revision), self.seen) {
+                _ if has_ended(live) => {}
+                // How often it is tried, and whether it is to run now.
+                Difference::Real => {
+                    let guard = Guard::Uid(uid(live));
+                    self.write(id, Body::Object { guard, replicas: None, keep: None }, Vec::new());
+                }
+                // It runs where its reader does, and a template cannot be changed: one that has found no node is made anew, and so is one that is to stop or go
+                // on. One that is at it is left alone.
+                Difference::RenderingOnly
+                    if self.stack.stopped || live.facts.suspended || !self.has_begun(name, &populate.revision) =>
+                {
+                    let child = self.seen.children.get(id).cloned();
+                    self.out.deletes.extend(child.map(|child| Delete { id: id.clone(), child, orphan: false }));
+                }
+                Difference::RenderingOnly | Difference::None => {}
             }
         }
         if !nothing_there || held || self.stack.stopped {
@@ -63,6 +74,11 @@ impl Planner<'_> {
             self.write(id, Body::Object { guard: Guard::Absent, replicas: None, keep: None }, needed);
         }
         self.out.deletes.extend(older.into_iter().filter(|delete| !delete.child.is_going()));
+    }
+
+    /// Whether a pod that fills a volume by this definition has run.
+    fn has_begun(&self, volume: &str, revision: &str) -> bool {
+        health::has_started(self.parts.filling(volume), revision)
     }
 
     /// The claim, and the walls of the stack.

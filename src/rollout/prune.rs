@@ -14,7 +14,8 @@ use crate::stack::{Scale, Stack};
 /// Children of ours that the stack does not want, and whose time has come:
 /// - what opens a published port, as soon as its own service is past its gate: the user has closed that port;
 /// - an autoscaler, before a count is stated, unless its service is held and its last count could not be noted down;
-/// - an earlier workload of a service that has another one now, when that is complete; the result of an earlier Job, when the new one has succeeded;
+/// - an earlier workload of a service that has another one now, when that is complete, or at once in a stack that is stopped; the result of an earlier
+///   Job, when the new one has succeeded;
 /// - a config that no template mounts, and everything else, once no remaining service is held or rolling: until then pods of the old
 ///   revision may still need it.
 ///
@@ -42,8 +43,13 @@ pub(super) fn prune(stack: &Stack, wanted: &Children, seen: &Seen<'_>, plan: &Pl
                 Kind::ConfigMap => quiet && !read.contains(&id.name),
                 // Without walls, what opens them goes with what denies.
                 Kind::NetworkPolicy if stack.isolation == Isolation::None => quiet,
-                // The service is there and its in-stack Service is always wanted: this one opens ports.
-                Kind::Service | Kind::NetworkPolicy | Kind::Budget => past_gate.unwrap_or(quiet),
+                // Of a service that is there: published ports and routes, which the user has closed; the name of one that became a Job and is dialled by
+                // nobody; a budget for what is one pod now. Of a service that is gone, or of none in particular: pods of others may still need it.
+                Kind::Service | Kind::NetworkPolicy | Kind::Budget | Kind::HttpRoute | Kind::Ingress => {
+                    past_gate.unwrap_or(quiet)
+                }
+                // Nothing takes its place while the stack is stopped, and it is not to run.
+                kind if stack.stopped && kind.starts_pods() && !(kind == Kind::Job && has_ended(child)) => true,
                 Kind::Job if !child.label(labels::POPULATE).is_empty() => {
                     let volume = child.label(labels::POPULATE);
                     let filled = !plan.unfilled.contains_key(volume);
@@ -68,9 +74,14 @@ pub(super) fn is_ours(stack: &Stack, id: &ChildId, child: &Child) -> bool {
         Kind::NetworkPolicy => &[labels::POLICY],
         Kind::Service => &[labels::SERVICE, labels::ALIAS],
         Kind::Job => &[labels::SERVICE, labels::POPULATE],
-        Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::Autoscaler | Kind::Budget | Kind::Pod => {
-            &[labels::SERVICE]
-        }
+        Kind::Deployment
+        | Kind::StatefulSet
+        | Kind::DaemonSet
+        | Kind::Autoscaler
+        | Kind::Budget
+        | Kind::HttpRoute
+        | Kind::Ingress
+        | Kind::Pod => &[labels::SERVICE],
     };
     let Some(key) = keys.iter().find(|key| !child.label(key).is_empty()) else { return false };
     child.is_of(&stack.name, &stack.uid, &[(labels::STACK, &stack.name), (key, child.label(key))])

@@ -77,7 +77,9 @@ pub(super) fn decide(scale: &Scale, live: Option<&Child>, autoscaler_is_live: bo
         Scale::Auto(_) if now == 0 => stated(first),
         Scale::Auto(_) => as_it_is(),
         Scale::Fixed(count) if autoscaler_is_live => {
-            let keep = (count.is_none() && owner != ReplicasOwner::Autoscaler).then(|| now.to_string());
+            // None at all is no count that an autoscaler left behind: the stack was stopped.
+            let left = if now > 0 { Some(now.to_string()) } else { noted.map(str::to_owned) };
+            let keep = left.filter(|_| count.is_none() && owner != ReplicasOwner::Autoscaler);
             Replicas { keep_differs: keep.is_some() && keep.as_deref() != noted, keep, ..as_it_is() }
         }
         // A count noted down earlier goes with the next apply.

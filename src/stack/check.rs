@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::model::{Health, Need, Network, Placement, PreStart, Problem, Problems, Service, Source, Stack};
 use super::{
-    configs, definition, env, graph, health, mounts, networks, patch, pod_security, ports, scale, ties, volumes,
+    configs, definition, env, graph, health, mounts, networks, patch, pod_security, ports, routes, scale, ties, volumes,
 };
 use crate::api::{self, AppStack, AppStackSpec, Condition, Mode, OpenTo, PodSecurity, Quantity};
 use crate::child::digest::Digest;
@@ -45,6 +45,8 @@ pub fn check(written: &AppStack, most: PodSecurity) -> Result<Stack, Problems> {
     });
     problems.extend(broken_configs);
     problems.extend(ports::node_port_clashes(&services));
+    problems.extend(routes::of_stack(spec));
+    problems.extend(routes::clashes(written.metadata.name.as_deref().unwrap_or_default(), &services));
     problems.extend(volumes::shared_by_pods(&services, spec));
     warnings.extend(networks::without_walls(&services, spec));
     let volumes = used(&services, Source::volume)
@@ -162,10 +164,13 @@ fn service(
     let scale = scale::scale(written, here);
     let (headless, publish_not_ready) = networks::endpoints(name, written, &workload, &scale, health.as_ref(), here);
     let mut published = ports::published(&written.ports, &ports);
-    let opened = !published.is_empty() || ports.iter().any(|port| port.open_to != OpenTo::Networks);
+    let mut routes = routes::routes(written, spec, here);
+    let opened =
+        !published.is_empty() || !routes.is_empty() || ports.iter().any(|port| port.open_to != OpenTo::Networks);
     if opened && !has_way_in(written, &networks, spec) {
-        here.warn(".ports", "published ports of a service whose networks are all internal are not reachable, as in Compose; join it to a network that is not internal");
+        here.warn(".ports", "ports of a service with networkMode None, or on internal networks only, are not reachable, as in Compose; join it to a network that is not internal");
         published.clear();
+        routes.clear();
         for port in &mut ports {
             port.open_to = OpenTo::Networks;
         }
@@ -189,6 +194,7 @@ fn service(
         headless,
         publish_not_ready,
         published,
+        routes,
         publish: written.publish.clone().or_else(|| spec.publish.clone()).unwrap_or_default(),
         network_mode: written.network_mode.unwrap_or_default(),
         networks,

@@ -76,6 +76,7 @@ fn normal(written: &Service, stack: &AppStackSpec) -> Service {
         depends_on: BTreeMap::new(),
         profiles: BTreeSet::new(),
         publish: None,
+        routes: BTreeMap::new(),
         endpoint_mode: None,
         publish_not_ready: None,
         // Hashed by what follows from them.

@@ -121,6 +121,7 @@ fn what_means_the_same_hashes_the_same() {
             json!({"securityContext": {"runAsNonRoot": true, "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}}),
         ),
         // How many there are, when they start, who may call them and how.
+        (json!({}), json!({"routes": {"a": {"ingressClassName": "nginx"}}})),
         (json!({}), json!({"replicas": 3, "publishNotReady": true, "endpointMode": "DNSRR", "profiles": ["a"]})),
         (json!({}), json!({"autoscale": {"max": 3, "cpuPercent": 50}, "publish": {"type": "NodePort"}})),
         (json!({}), json!({"dependsOn": {"db": {"restart": true}}})),

@@ -16,6 +16,7 @@ mod patch;
 mod pod_security;
 mod ports;
 pub mod reachability;
+mod routes;
 mod scale;
 mod size;
 mod ties;
@@ -24,7 +25,7 @@ mod volumes;
 pub use check::check;
 pub use model::{
     Autoscale, Claim, Config, EnvFrom, EnvSource, EnvVar, Health, Job, Mount, Need, Network, Placement, Populate, Port,
-    PortRef, PreStart, Probe, Problem, Problems, Published, Resources, Scale, Service, Source, Stack, Storage, Tie,
-    Value, Volume, Workload,
+    PortRef, PreStart, Probe, Problem, Problems, Published, Resources, Route, RouteParent, Scale, Service, Source,
+    Stack, Storage, Tie, Value, Volume, Workload,
 };
 pub use size::{bytes, cores};

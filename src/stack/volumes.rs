@@ -36,6 +36,12 @@ pub(super) fn volume(
     if written.size.is_some() == written.claim_name.is_some() {
         here.problem("", "a volume must have either size, for a claim of its own, or claimName, for one that exists");
     }
+    if written.populate.is_some() && written.access_mode == Some(AccessMode::ReadWriteOncePod) {
+        here.warn(
+            ".populate",
+            "one pod of the cluster mounts a ReadWriteOncePod volume: a changed populate waits until the pod that has it is gone; use accessMode ReadWriteOnce",
+        );
+    }
     let level = spec.pod_security.unwrap_or_default().min(most);
     Volume {
         claim,

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use e2e::observer::Seen;
 use e2e::{Kind, Live, eventually, json, live};
 use serde_json::{Value, json};
 
-use crate::stacks::{SOON, service, stack};
+use crate::stacks::{SOON, operator_has_looked, service, stack};
 
 /// From the pod that cannot start to the status that says why.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -107,10 +108,27 @@ fn a_changed_config_rolls_its_users_in_order_and_nobody_else() {
             json::number(&t.space.get(Kind::Deployment, name).await.unwrap(), "/metadata/generation")
         };
         let before = (revision("shop-db").await, revision("shop-api").await, revision("shop-web").await);
+        operator_has_looked(&t, "before").await;
+        let seen = t.observer.history().await.len();
         t.space.apply_object(&all("two")).await;
         t.space.wait_ready("shop", SOON).await;
         let after = (revision("shop-db").await, revision("shop-api").await, revision("shop-web").await);
         assert_eq!(after, (before.0 + 1, before.1, before.2 + 1));
+        let history = t.observer.history().await;
+        let (old, new) = history.split_at(seen);
+        let pods = |seen: &'_ [Seen], service: &str| -> Vec<(String, u64, bool)> {
+            let of = seen.iter().filter(|s| s.kind == Kind::Pod && !s.deleted);
+            of.filter(|s| json::label(&s.object, "appstack.dev/service") == service)
+                .map(|s| (json::name(&s.object).to_owned(), s.version, json::holds(&s.object, "Ready")))
+                .collect()
+        };
+        let first = |service: &str, ready: bool| {
+            let known = pods(old, service);
+            let new = pods(new, service).into_iter().filter(|(name, ..)| known.iter().all(|(other, ..)| other != name));
+            new.filter(|(_, _, is_ready)| *is_ready || !ready).map(|(_, version, _)| version).min()
+        };
+        let (db, web) = (first("db", true), first("web", false));
+        assert!(db.is_some() && db < web, "the new pod of db was ready at {db:?}, that of web made at {web:?}");
         let maps = t.space.list(Kind::ConfigMap).await;
         let ours = || maps.iter().filter(|m| json::label(m, "appstack.dev/config") == "settings");
         eventually(SOON, "the old content to be gone", async || {

@@ -66,9 +66,9 @@ async fn reads_back(t: Arc<Live>, documents: Vec<Value>) {
 async fn at_rest(t: &Live, stack: &str) {
     eventually(SOON, &format!("stack {stack} to be at rest"), async || {
         let status = t.space.status(stack).await;
-        // `node(s)` says that nodes were looked at; a claim that is still to be made is waited for.
+        // That is said once nodes were looked at; a claim that is still to be made is waited for.
         let placeless = json::entries(&status, "/services")
-            .any(|(_, s)| s["reason"] == "Unschedulable" && json::text(s, "/message").contains("node(s)"));
+            .any(|(_, s)| s["reason"] == "Unschedulable" && json::text(s, "/message").contains("nodes are available"));
         if placeless || status["conditions"][0]["status"] == "True" { Ok(()) } else { Err(format!("{status:#}")) }
     })
     .await;

@@ -16,6 +16,7 @@ mod order;
 mod ownership;
 mod pod_security;
 mod quiet;
+mod routes;
 mod samples;
 mod scaling;
 mod stacks;

@@ -115,9 +115,13 @@ fn a_stopped_stack_has_no_pods_keeps_the_rest_and_comes_back_in_order() {
                 "web": {"image": "web:1", "replicas": 2, "dependsOn": {"db": {}}},
                 "agent": {"image": "agent:1", "mode": "Global", "dependsOn": {"web": {}}},
                 "slow": {"image": "slow:1", "mode": "Job", "env": {"SIM_RUN_FOR": "60s"}},
+                "reader": {"image": "reader:1", "mounts": {"/models": {"volume": "models", "readOnly": true}}},
+                "old": {"image": "old:1", "mounts": {"/old": {"volume": "old"}}},
             }),
         );
-        all["spec"]["volumes"] = json!({"data": {"size": "1Gi"}});
+        let fetch = json!({"image": "fetch:1", "command": ["fetch"], "env": {"SIM_RUN_FOR": "60s"}});
+        all["spec"]["volumes"] = json!({
+            "data": {"size": "1Gi"}, "old": {"size": "1Gi"}, "models": {"size": "1Gi", "populate": fetch}});
         t.space.apply_object(&all).await;
         eventually(SOON, "the agents to be up", async || {
             let status = t.space.status("shop").await;
@@ -139,16 +143,39 @@ fn a_stopped_stack_has_no_pods_keeps_the_rest_and_comes_back_in_order() {
         assert!(t.space.get(Kind::PersistentVolumeClaim, "shop-data").await.is_some());
         assert!(t.space.get(Kind::Service, "db").await.is_some());
 
+        // What leaves the stack while it is stopped goes, and its data stays.
+        t.space.patch("shop", json!({"spec": {"services": {"old": null}}})).await;
+        eventually(SOON, "the removed service to be gone", async || {
+            let name = t.space.get(Kind::Service, "old").await.is_some();
+            let workload = t.space.get(Kind::Deployment, "shop-old").await.is_some();
+            if name || workload { Err(format!("name {name}, workload {workload}")) } else { Ok(()) }
+        })
+        .await;
+        assert!(t.space.get(Kind::PersistentVolumeClaim, "shop-old").await.is_some());
+        assert!(t.space.list(Kind::Pod).await.is_empty(), "nothing starts meanwhile");
+
         let from = t.observer.history().await.len();
+        let quick = json!({"env": {"SIM_RUN_FOR": "100ms"}});
         t.space
-            .patch("shop", json!({"spec": {"stopped": null, "services": {"slow": {"env": {"SIM_RUN_FOR": "100ms"}}}}}))
+            .patch(
+                "shop",
+                json!({"spec": {"stopped": null, "services": {"slow": quick}, "volumes": {"models": {"populate": quick}}}}),
+            )
             .await;
         t.space.wait_ready("shop", SOON).await;
         let history = t.observer.history().await;
+        let filled = history.iter().skip(from).find(|s| {
+            let fills = !json::label(&s.object, "appstack.dev/populate").is_empty();
+            s.kind == Kind::Job && fills && json::holds(&s.object, "Complete")
+        });
+        let filled = filled.map(|s| s.version);
         let first = |service: &str| {
             let of = history.iter().skip(from).filter(|s| s.kind == Kind::Pod && !s.deleted);
             of.filter(|s| json::label(&s.object, "appstack.dev/service") == service).map(|s| s.version).min()
         };
         assert!(first("db") < first("web") && first("web") < first("agent"), "the way back goes through the gates");
+        let reader = first("reader");
+        assert!(filled.is_some() && filled < reader, "filled at {filled:?}, read from at {reader:?}");
+        assert_eq!(most_at_once(&history, "fetch:"), 1, "a volume is filled by one at a time");
     });
 }

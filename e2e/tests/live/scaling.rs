@@ -1,22 +1,57 @@
 //! How many pods: by hand, by the command, and what a drain may take.
 
+use std::path::Path;
 use std::process::Command;
 
 use e2e::cluster::{Cluster, appstack};
+use e2e::operator::folder;
 use e2e::{Kind, Live, eventually, json, live};
+use kube::config::Kubeconfig;
 use serde_json::json;
 
 use crate::stacks::{SOON, stack};
 
 fn scale(t: &Live, args: &[&str]) -> (bool, String) {
-    let done = Command::new(appstack())
-        .args(["scale", "shop", "-n", &t.space.name])
-        .args(args)
-        .env("KUBECONFIG", &Cluster::get().kubeconfig)
-        .output()
-        .expect("appstack scale");
+    let (code, said) = command(&Cluster::get().kubeconfig, &[&["scale", "shop", "-n", &t.space.name], args].concat());
+    (code == Some(0), said)
+}
+
+/// Exit code, and what was said.
+fn command(kubeconfig: &Path, args: &[&str]) -> (Option<i32>, String) {
+    let done = Command::new(appstack()).args(args).env("KUBECONFIG", kubeconfig).output().expect("appstack");
     let text = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    (done.status.success(), text)
+    (done.status.code(), text)
+}
+
+#[test]
+fn commands_look_in_the_namespace_of_the_context_and_say_a_refusal_in_words() {
+    live("scaling_context", async |t| {
+        let _operator = t.space.operator().start();
+        t.space.apply_object(&stack("shop", &json!({"web": {"image": "web:1"}}))).await;
+        t.space.wait_ready("shop", SOON).await;
+        let mut config = Kubeconfig::read_from(&Cluster::get().kubeconfig).unwrap();
+        for context in config.contexts.iter_mut().filter_map(|named| named.context.as_mut()) {
+            context.namespace = Some(t.space.name.clone());
+        }
+        let ours = folder("scaling_context").join("kubeconfig");
+        std::fs::create_dir_all(ours.parent().unwrap()).unwrap();
+        std::fs::write(&ours, serde_json::to_string(&config).unwrap()).unwrap();
+        let (code, said) = command(&ours, &["status", "shop"]);
+        assert!(code == Some(0) && said.contains("shop: 1/1"), "{said}");
+        let (code, said) = command(&ours, &["scale", "shop", "web=2"]);
+        assert!(code == Some(0) && said.contains("web: 1 -> 2"), "{said}");
+        let (code, said) = command(&ours, &["status", "nope"]);
+        assert!(code == Some(1) && said.contains(&format!("in namespace '{}'", t.space.name)), "{said}");
+
+        // The operator itself may read stacks, and not write them.
+        let (code, said) =
+            command(&Cluster::get().operator_kubeconfig, &["scale", "shop", "web=3", "-n", &t.space.name]);
+        assert!(
+            code == Some(1) && said.contains("could not scale stack 'shop'") && said.contains("forbidden"),
+            "{said}"
+        );
+        assert!(!said.contains("Status") && said.trim().lines().count() == 1, "no dump: {said}");
+    });
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Children as last seen, by kind and by stack.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use kube::runtime::watcher::Event;
@@ -14,6 +14,8 @@ pub(super) struct Children {
     kinds: HashMap<Kind, Seen>,
     /// Shared with the passes that read it: a change copies the map only while one does.
     by_stack: HashMap<StackKey, Arc<BTreeMap<ChildId, Arc<Child>>>>,
+    /// Kinds that the cluster does not know.
+    pub(super) missing: BTreeSet<Kind>,
     pub(super) reported: Reported,
 }
 
@@ -139,7 +141,17 @@ impl Children {
     }
 
     pub(super) fn is_warm(&self) -> bool {
-        Kind::ALL.iter().all(|kind| self.kinds.get(kind).is_some_and(|seen| seen.warm))
+        Kind::ALL.iter().all(|kind| self.missing.contains(kind) || self.kinds.get(kind).is_some_and(|seen| seen.warm))
+    }
+
+    /// The cluster does not know this kind, or no more: nothing of it is there. False if that is known already.
+    pub(super) fn lose(&mut self, kind: Kind) -> bool {
+        let keys: Vec<ObjectKey> =
+            self.kinds.get(&kind).into_iter().flat_map(|seen| seen.objects.keys()).cloned().collect();
+        for key in keys {
+            self.drop(kind, &key);
+        }
+        self.missing.insert(kind)
     }
 
     /// A deletion leaves its version behind, so that a late answer does not bring the dead back.

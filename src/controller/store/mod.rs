@@ -8,7 +8,7 @@ mod children;
 mod reported;
 mod stacks;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1;
@@ -58,7 +58,22 @@ impl Inner {
 impl Store {
     /// Takes in one event of a child's watch; returns the stacks that have something new to look at. The echo of our own write is nothing new.
     pub fn child_event(&self, kind: Kind, event: Event<Child>) -> Vec<StackKey> {
-        self.watched(|inner| inner.children.event(kind, event))
+        let is_listed = matches!(event, Event::InitDone);
+        self.watched(|inner| {
+            let woken = inner.children.event(kind, event);
+            // Whoever wants an object of a kind that the cluster has learnt can have it now.
+            if is_listed && inner.children.missing.remove(&kind) { inner.stacks.keys().collect() } else { woken }
+        })
+    }
+
+    /// Takes in that the cluster does not know this kind; returns the stacks to which that is news.
+    pub fn kind_missing(&self, kind: Kind) -> Vec<StackKey> {
+        self.watched(|inner| if inner.children.lose(kind) { inner.stacks.keys().collect() } else { Vec::new() })
+    }
+
+    /// Kinds that the cluster does not know.
+    pub fn missing(&self) -> BTreeSet<Kind> {
+        self.lock().children.missing.clone()
     }
 
     /// Takes in one event of the stacks' watch; returns the stacks whose spec, annotations or existence changed. Our own status is no news.
@@ -96,7 +111,7 @@ impl Store {
         self.lock().children.of(key)
     }
 
-    /// Whether every kind has been listed once. Before that nothing may be planned: what is not seen would be taken for absent.
+    /// Whether every kind that the cluster knows has been listed once. Before that nothing may be planned: what is not seen would be taken for absent.
     pub fn is_warm(&self) -> bool {
         self.lock().is_warm()
     }

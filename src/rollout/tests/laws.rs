@@ -1,134 +1,374 @@
 //! Laws over random stacks, edits and interruptions.
+//!
+//! Two more are looked after by the world's controllers, whenever a pod starts: runs of a Job never overlap, and a claim with room for one writer never
+//! sees two workloads of a service.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::controllers::has_ended;
 use super::world::World;
-use crate::child::labels;
-use crate::rollout::Body;
+use crate::api::Condition;
+use crate::child::{Child, ChildId, Kind, ReplicasOwner, labels};
+use crate::render::Part;
 use crate::rollout::health::{Progress, progress};
+use crate::rollout::{Body, Step};
+use crate::stack::{Need, Scale, Workload};
 
-/// Services with edges only to earlier ones: no cycles. A service is (image tag, replicas, edges as a bit mask).
-fn services(most: usize) -> impl Strategy<Value = Value> {
-    prop::collection::vec((1..4u8, 0..3i32, any::<u8>()), 1..=most).prop_map(|list| {
-        let mut map = serde_json::Map::new();
-        for (at, (tag, replicas, edges)) in list.iter().enumerate() {
-            let on: serde_json::Map<String, Value> =
-                (0..at.min(8)).filter(|bit| edges >> bit & 1 == 1).map(|bit| (format!("s{bit}"), json!({}))).collect();
-            let mut service = json!({"image": format!("i:{tag}"), "replicas": replicas});
-            if !on.is_empty() {
-                service["dependsOn"] = Value::Object(on);
-            }
-            map.insert(format!("s{at}"), service);
-        }
-        Value::Object(map)
+/// A stack as a user writes it: services, and what stands beside them.
+#[derive(Clone, Debug)]
+struct Spec {
+    services: Value,
+    rest: Value,
+    /// Of the shared volume and of those of each pod. Sizes only grow.
+    sizes: (u8, u8),
+}
+
+impl Spec {
+    fn rest(&self, sizes: (u8, u8)) -> Value {
+        let mut rest = self.rest.clone();
+        rest["volumes"]["data"] = json!({"size": format!("{}Gi", sizes.0)});
+        rest["volumes"]["own"] = json!({"size": format!("{}Gi", sizes.1), "perReplica": true});
+        rest
+    }
+}
+
+/// Services with edges only to earlier ones: no cycles.
+fn spec() -> impl Strategy<Value = Spec> {
+    let service = (0..12u8, 1..3u8, 0..4i32, any::<u8>(), any::<[u8; 2]>());
+    let rest = (1..3u8, 1..3u8, any::<bool>(), prop::bool::weighted(0.15));
+    (prop::collection::vec(service, 1..=5), rest, (1..3u8, 1..3u8)).prop_map(|(list, rest, sizes)| {
+        let services = list.iter().enumerate().map(|(at, drawn)| (format!("s{at}"), service_of(at, drawn)));
+        let (fetch, content, internal, stopped) = rest;
+        let rest = json!({
+            "volumes": {"models": {"size": "1Gi", "accessMode": "ReadWriteMany", "populate": {"image": format!("fetch:{fetch}"), "command": ["fetch"]}}},
+            "configs": {"conf": {"content": content.to_string()}},
+            "networks": {"back": {"internal": internal}},
+            "stopped": stopped,
+        });
+        Spec { services: Value::Object(services.collect()), rest, sizes }
     })
 }
 
-/// What the world does between two writes.
+fn service_of(at: usize, (shape, tag, count, edges, [kinds, more]): &(u8, u8, i32, u8, [u8; 2])) -> Value {
+    let mut service = json!({"image": format!("i:{tag}")});
+    let mut mounts = serde_json::Map::new();
+    let auto = json!({"min": 2, "max": 5, "cpuPercent": 50});
+    match shape {
+        0 => {}
+        3 | 10 => service["autoscale"] = auto,
+        1 | 2 | 4..=6 => service["replicas"] = json!(count),
+        7 => service["mode"] = json!("Global"),
+        _ => service["mode"] = json!(if *shape == 11 { "Replicated" } else { "Job" }),
+    }
+    if matches!(shape, 3 | 10) {
+        service["resources"] = json!({"requests": {"cpu": 1}});
+    }
+    if matches!(shape, 4 | 6 | 9) {
+        mounts.insert("/data".into(), json!({"volume": "data"}));
+    }
+    if matches!(shape, 5 | 6 | 10) {
+        mounts.insert("/own".into(), json!({"volume": "own"}));
+    }
+    if matches!(shape, 7 | 8 | 11) && more & 1 == 1 {
+        mounts.insert("/models".into(), json!({"volume": "models", "readOnly": true}));
+    }
+    if more & 2 == 2 {
+        mounts.insert("/conf".into(), json!({"config": "conf"}));
+    }
+    if !mounts.is_empty() {
+        service["mounts"] = Value::Object(mounts);
+    }
+    if more & 4 == 4 {
+        service["ports"] = json!({"http": {"port": 80, "published": 80}});
+    }
+    if more & 8 == 8 {
+        service["networks"] = json!({"back": {}});
+    }
+    let edge = |bit: usize| match kinds >> (2 * (bit % 4)) & 3 {
+        0 => json!({"condition": "Started"}),
+        1 => json!({"required": false}),
+        _ => json!({}),
+    };
+    let on: serde_json::Map<String, Value> =
+        (0..at).filter(|bit| edges >> bit & 1 == 1).map(|bit| (format!("s{bit}"), edge(bit))).collect();
+    if !on.is_empty() {
+        service["dependsOn"] = Value::Object(on);
+    }
+    service
+}
+
+/// What the world does between two writes. Numbers choose among what is there.
 #[derive(Clone, Debug)]
 enum Move {
-    /// A rollout ends.
+    /// A rollout, or a Job, ends well.
     Complete(usize),
     /// A rollout begins.
     Begin(usize),
-    /// The operator writes only so many of its writes, then dies.
+    /// A Job fails, or a rollout stands still.
+    Fail(usize),
+    /// An autoscaler sets a count.
+    Scale(usize),
+    /// Pods that were on their way out are gone.
+    Reap,
+    /// The operator carries out only so much of its plan, then dies.
     Crash(usize),
     /// The operator makes a whole pass.
     Pass,
     /// The user edits.
-    Edit(Value),
-    /// Somebody deletes a workload.
+    Edit(Spec),
+    /// Somebody deletes an object.
     Delete(usize),
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
+    let any = 0..64usize;
     let one = prop_oneof![
-        4 => (0..6usize).prop_map(Move::Complete),
-        2 => (0..6usize).prop_map(Move::Begin),
-        2 => (0..5usize).prop_map(Move::Crash),
-        4 => Just(Move::Pass),
-        1 => services(6).prop_map(Move::Edit),
-        1 => (0..6usize).prop_map(Move::Delete),
+        6 => any.clone().prop_map(Move::Complete),
+        3 => any.clone().prop_map(Move::Begin),
+        1 => any.clone().prop_map(Move::Fail),
+        1 => any.clone().prop_map(Move::Scale),
+        2 => Just(Move::Reap),
+        3 => (0..8usize).prop_map(Move::Crash),
+        6 => Just(Move::Pass),
+        2 => spec().prop_map(Move::Edit),
+        1 => any.prop_map(Move::Delete),
     ];
     prop::collection::vec(one, 0..30)
 }
 
-/// Every workload that the plan would create, or whose template it would change, has dependencies that are complete at their own wanted
-/// revision (finished, with a pod to serve, where it is running already), and nothing behind those is still on the move.
-fn respects_order(world: &World) {
-    let standing = |name: &str| {
-        progress(world.id(name).kind, world.workload(name), &world.stack.services[name].revision, std::iter::empty())
+fn apply(world: &mut World, sizes: &mut (u8, u8), step: Move) {
+    let chosen = |world: &World, at: usize| {
+        let all = world.starters();
+        all.get(at % all.len().max(1)).cloned()
     };
-    for write in world.plan().writes.iter().filter(|w| w.id.kind.starts_pods()) {
-        let (name, service) = world.stack.services.iter().find(|(name, _)| world.id(name) == write.id).unwrap();
-        let live = world.workload(name);
-        if let Body::Scale { count } = write.body {
-            assert!(
-                count == 0 || live.is_some_and(|c| c.facts.spec_replicas > Some(0)),
-                "the count alone never starts {name} from nothing"
-            );
-            continue;
+    match step {
+        Move::Complete(at) => chosen(world, at).iter().for_each(|id| world.bring_home(id)),
+        Move::Begin(at) => chosen(world, at).iter().for_each(|id| world.set_out(id)),
+        Move::Fail(at) => chosen(world, at).iter().for_each(|id| world.fail(id)),
+        Move::Scale(at) => chosen(world, at).iter().for_each(|id| autoscaled(world, id)),
+        Move::Reap => world.reap(),
+        Move::Crash(after) => {
+            let plan = world.plan();
+            plan.writes.iter().take(after).for_each(|write| world.take(write));
+            let left = after.saturating_sub(plan.writes.len());
+            plan.deletes.iter().take(left).for_each(|delete| world.delete(&delete.id, delete.orphan));
         }
-        if live.is_some_and(|c| {
-            c.annotation(labels::REVISION) == Some(service.revision.as_str()) && c.facts.spec_replicas != Some(0)
-        }) {
-            continue;
+        Move::Pass => drop(world.pass()),
+        Move::Edit(spec) => {
+            *sizes = (sizes.0.max(spec.sizes.0), sizes.1.max(spec.sizes.1));
+            world.edit_with(&spec.services, &spec.rest(*sizes));
         }
-        let running = live.is_some_and(|c| c.facts.available_replicas > 0);
-        for on in service.needs.keys() {
-            let held = standing(on) == Progress::Complete
-                || running
-                    && standing(on) == Progress::Finished
-                    && world.workload(on).unwrap().facts.available_replicas > 0;
-            assert!(held, "{name} goes before {on}: {:?}", standing(on));
-            let mut behind: Vec<&String> = world.stack.services[on].needs.keys().collect();
-            while let Some(further) = behind.pop() {
-                assert!(
-                    standing(further) >= Progress::Finished,
-                    "{name} goes while {further} behind {on} is {:?}",
-                    standing(further)
-                );
-                behind.extend(world.stack.services[further].needs.keys());
-            }
+        Move::Delete(at) => {
+            let all: Vec<ChildId> =
+                world.children.keys().filter(|id| !matches!(id.kind, Kind::Claim | Kind::Pod)).cloned().collect();
+            all.get(at % all.len().max(1)).into_iter().for_each(|id| world.delete(id, false));
         }
     }
 }
 
+fn autoscaled(world: &mut World, id: &ChildId) {
+    let autoscaler = ChildId { kind: Kind::Autoscaler, name: id.name.clone() };
+    if world.children.contains_key(&autoscaler)
+        && let Some(child) = world.children.get_mut(id).filter(|child| child.facts.spec_replicas > Some(0))
+        && id.kind.has_replicas()
+    {
+        let child = std::sync::Arc::make_mut(child);
+        child.meta.generation = child.meta.generation.map(|g| g + 1);
+        (child.facts.spec_replicas, child.facts.replicas_owner) = (Some(4), ReplicasOwner::Autoscaler);
+    }
+}
+
+fn service(child: &Child) -> &str {
+    let name = child.label(labels::SERVICE);
+    if name.is_empty() { child.label(labels::JOB) } else { name }
+}
+
+fn pods<'a>(world: &'a World, name: &'a str) -> impl Iterator<Item = &'a Child> {
+    let pods = world.children.iter().filter(|(id, _)| id.kind == Kind::Pod).map(|(_, pod)| pod.as_ref());
+    pods.filter(move |pod| service(pod) == name)
+}
+
+/// What the law asks of services that others depend on, read from the world itself.
+struct Order<'a> {
+    world: &'a World,
+    steps: &'a std::collections::BTreeMap<String, Step>,
+}
+
+impl Order<'_> {
+    fn standing(&self, name: &str) -> Progress {
+        let (world, revision) = (self.world, &self.world.stack.services[name].revision);
+        progress(world.id(name).kind, world.workload(name), revision, pods(world, name))
+    }
+
+    fn has_started(&self, name: &str) -> bool {
+        let revision = Some(self.world.stack.services[name].revision.as_str());
+        let live = self.world.workload(name);
+        let ran = |pod: &Child| pod.annotation(labels::REVISION) == revision && pod.facts.pod.has_run;
+        live.is_some_and(|child| child.facts.spec_replicas == Some(0) || has_ended(child))
+            || pods(self.world, name).any(ran)
+    }
+
+    fn has_failed(&self, name: &str) -> bool {
+        let bad = matches!(self.standing(name), Progress::Overdue | Progress::Failed);
+        bad || matches!(self.steps.get(name), Some(Step::Failed(_)))
+    }
+
+    /// What a service needs holds, and nothing behind that is on the move.
+    fn check(&self, name: &str) {
+        let world = self.world;
+        let running = world.workload(name).is_some_and(|c| c.facts.available_replicas > 0)
+            || pods(world, name).any(|pod| pod.facts.pod.ready && !pod.is_going());
+        for (on, need) in &world.stack.services[name].needs {
+            if !need.required && self.has_failed(on) {
+                continue;
+            }
+            let is = self.standing(on);
+            let held = match need.condition {
+                Condition::Started => self.has_started(on),
+                Condition::Healthy | Condition::Completed => {
+                    let available = world.workload(on).is_some_and(|c| c.facts.available_replicas > 0);
+                    is == Progress::Complete || running && is == Progress::Finished && available
+                }
+            };
+            assert!(held, "{name} goes before {on}: {is:?}");
+            self.nothing_moves_behind(on);
+        }
+    }
+
+    fn nothing_moves_behind(&self, name: &str) {
+        for (on, Need { condition, required }) in &self.world.stack.services[name].needs {
+            if !required && self.has_failed(on) {
+                continue;
+            }
+            let still = match condition {
+                Condition::Started => self.has_started(on),
+                Condition::Healthy | Condition::Completed => self.standing(on) >= Progress::Finished,
+            };
+            assert!(still, "{on} behind {name} is {:?}", self.standing(on));
+            self.nothing_moves_behind(on);
+        }
+    }
+}
+
+/// Every workload that the plan would create, or whose template it would change, comes after what it depends on; its volumes are there and filled.
+fn respects_order(world: &World) {
+    let plan = world.plan();
+    let order = Order { world, steps: &plan.steps };
+    for write in plan.writes.iter().filter(|write| write.id.kind.starts_pods()) {
+        let wanted = &world.wanted[&write.id];
+        let live = world.children.get(&write.id);
+        let replicas = match &write.body {
+            Body::Scale { count } => {
+                let runs = live.is_some_and(|c| c.facts.spec_replicas > Some(0));
+                assert!(*count == 0 || runs, "the count alone never starts {}", write.id);
+                continue;
+            }
+            Body::Object { replicas, .. } => *replicas,
+            Body::Grow { .. } => continue,
+        };
+        if world.stack.stopped {
+            assert!(replicas == Some(0) || wanted.object["spec"]["suspend"] == true, "{} starts", write.id);
+            continue;
+        }
+        let template = wanted.object["spec"]["template"]["spec"]["volumes"].as_array();
+        for name in template.into_iter().flatten().filter_map(|v| v["persistentVolumeClaim"]["claimName"].as_str()) {
+            let claim = ChildId { kind: Kind::Claim, name: name.to_owned() };
+            let comes_first = write.after.contains(&claim) && plan.writes.iter().any(|write| write.id == claim);
+            assert!(comes_first || world.children.contains_key(&claim), "{} goes before {claim}", write.id);
+        }
+        let Part::Service(name) = &wanted.part else { continue };
+        let (name, service) = (name, &world.stack.services[name]);
+        if live.is_some_and(|c| {
+            c.annotation(labels::REVISION) == Some(service.revision.as_str())
+                && c.facts.spec_replicas != Some(0)
+                && !c.facts.suspended
+        }) {
+            continue;
+        }
+        order.check(name);
+        for volume in service.mounts.iter().filter_map(|mount| mount.source.volume()) {
+            let part = Part::Volume(volume.to_owned());
+            let fill = world.wanted.iter().find(|(id, wanted)| id.kind == Kind::Job && wanted.part == part);
+            let filled = fill.is_none_or(|(id, _)| {
+                world.children.get(id).is_some_and(|job| job.facts.condition("Complete").is_some())
+            });
+            assert!(filled, "{name} goes before {volume} is filled");
+        }
+    }
+}
+
+/// At rest, everything is there as it is wanted, and nothing else; where it came from does not show.
+fn is_as_wanted(world: &World) {
+    let stopped = world.stack.stopped;
+    for (id, wanted) in &world.wanted {
+        let Some(child) = world.children.get(id) else {
+            assert!(stopped && id.kind == Kind::Job, "{id} is missing");
+            continue;
+        };
+        // One that has filled its volume is left alone.
+        let over = !child.label(labels::POPULATE).is_empty() && has_ended(child);
+        assert!(over || child.digest == Some(wanted.digest), "{id} is not as it is wanted");
+    }
+    for (id, child) in &world.children {
+        // The last result of a Job stays until the next has succeeded, with the configs that it read.
+        let reads = || world.children.values().any(|other| other.facts.config_maps.contains(&id.name));
+        let is_result = stopped && (id.kind == Kind::Job && has_ended(child) || id.kind == Kind::ConfigMap && reads());
+        let stays = matches!(id.kind, Kind::Claim | Kind::Pod) || is_result;
+        assert!(stays || world.wanted.contains_key(id), "{id} is left over");
+        assert!(id.kind != Kind::Pod || !stopped || child.facts.pod.ended, "{id} runs on");
+    }
+    for (name, service) in &world.stack.services {
+        let counted = matches!(service.workload, Workload::Deployment | Workload::StatefulSet);
+        let Some(count) = world.workload(name).filter(|_| counted).and_then(|c| c.facts.spec_replicas) else {
+            continue;
+        };
+        match &service.scale {
+            _ if stopped => assert_eq!(count, 0, "{name}"),
+            Scale::Fixed(Some(wanted)) => assert_eq!(count, *wanted, "{name}"),
+            Scale::Fixed(None) | Scale::Auto(_) => assert!(count > 0, "{name}"),
+        }
+    }
+}
+
+/// Everything becomes ready. Jobs that have failed are run again by a person.
+fn come_to_rest(world: &mut World) {
+    let failed = world.starters().into_iter().filter(|id| world.children[id].facts.condition("Failed").is_some());
+    for id in failed.collect::<Vec<_>>() {
+        world.delete(&id, false);
+    }
+    world.settle();
+    is_as_wanted(world);
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, max_shrink_iters: 4000, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_history_keeps_the_order_and_comes_to_rest_where_a_fresh_start_does(first in services(6), history in moves()) {
-        let mut world = World::new(&first);
-        let mut last = first;
-        let there = |world: &World, at: usize| world.workload(&format!("s{at}")).is_some() && world.stack.services.contains_key(&format!("s{at}"));
+    fn any_history_keeps_the_order_and_comes_to_rest_as_the_stack_wants_it(first in spec(), history in moves()) {
+        let mut sizes = first.sizes;
+        let mut world = World::with(&first.services, &first.rest(sizes));
+        world.lingering = true;
         for step in history {
             respects_order(&world);
-            match step {
-                Move::Complete(at) if there(&world, at) => world.complete(&format!("s{at}")),
-                Move::Begin(at) if there(&world, at) => world.begin(&format!("s{at}")),
-                Move::Delete(at) => { { let id = world.id(&format!("s{at}")); world.children.remove(&id) }; }
-                Move::Complete(_) | Move::Begin(_) => {}
-                Move::Crash(after) => {
-                    let plan = world.plan();
-                    for write in plan.writes.iter().take(after) {
-                        world.take(write);
-                    }
-                }
-                Move::Pass => { world.pass(); }
-                Move::Edit(services) => { world.edit(&services); last = services; }
-            }
+            apply(&mut world, &mut sizes, step);
         }
-        world.settle();
-        prop_assert!(world.plan().writes.is_empty() && world.plan().deletes.is_empty(), "a stack at rest plans nothing");
+        respects_order(&world);
+        come_to_rest(&mut world);
+    }
 
-        let mut fresh = World::new(&last);
-        fresh.settle();
-        let shape = |world: &World| -> Vec<_> {
-            let part = |c: &crate::child::Child| (c.digest, c.facts.spec_replicas);
-            world.children.iter().map(|(id, child)| (id.clone(), part(child))).collect()
-        };
-        prop_assert_eq!(shape(&world), shape(&fresh), "where it came from does not show");
+    #[test]
+    fn one_stack_at_rest_becomes_another(first in spec(), then in spec(), crashes in prop::collection::vec(0..8usize, 0..6)) {
+        let mut sizes = first.sizes;
+        let mut world = World::with(&first.services, &first.rest(sizes));
+        world.lingering = true;
+        come_to_rest(&mut world);
+        apply(&mut world, &mut sizes, Move::Edit(then));
+        for after in crashes {
+            respects_order(&world);
+            apply(&mut world, &mut sizes, Move::Crash(after));
+            apply(&mut world, &mut sizes, Move::Complete(after));
+        }
+        come_to_rest(&mut world);
     }
 }

@@ -1,6 +1,9 @@
 //! The plan against a small world of its own: promises one by one, and laws over random stacks.
 
+mod controllers;
 mod counts;
+mod fills;
+mod kinds;
 mod laws;
 mod promises;
 mod world;

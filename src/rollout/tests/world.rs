@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::api::{AppStack, PodSecurity};
@@ -19,7 +21,16 @@ pub(super) struct World {
     pub(super) wanted: Children,
     pub(super) children: BTreeMap<ChildId, Arc<Child>>,
     pub(super) refused: BTreeMap<ChildId, Refusal>,
+    pub(super) missing: BTreeSet<Kind>,
     pub(super) ungated: BTreeSet<String>,
+    /// Of what starts pods, as last written.
+    pub(super) templates: BTreeMap<ChildId, Value>,
+    /// Of StatefulSets.
+    pub(super) claim_templates: BTreeMap<ChildId, Value>,
+    /// Pods that write to the claim with room for one.
+    pub(super) writers: BTreeSet<String>,
+    /// Pods take their time to go.
+    pub(super) lingering: bool,
     version: u64,
 }
 
@@ -47,7 +58,12 @@ impl World {
             wanted,
             children: BTreeMap::new(),
             refused: BTreeMap::new(),
+            missing: BTreeSet::new(),
             ungated: BTreeSet::new(),
+            templates: BTreeMap::new(),
+            claim_templates: BTreeMap::new(),
+            writers: BTreeSet::new(),
+            lingering: false,
             version: 0,
         }
     }
@@ -66,7 +82,13 @@ impl World {
         plan(
             &self.stack,
             &self.wanted,
-            &Seen { children: &self.children, refused: &self.refused, settled: &settled, ungated: &self.ungated },
+            &Seen {
+                children: &self.children,
+                refused: &self.refused,
+                settled: &settled,
+                missing: &self.missing,
+                ungated: &self.ungated,
+            },
         )
     }
 
@@ -76,9 +98,6 @@ impl World {
         for _ in 0..6 {
             let plan = self.plan();
             if plan.writes.is_empty() {
-                for delete in &plan.deletes {
-                    self.children.remove(&delete.id);
-                }
                 break;
             }
             for write in &plan.writes {
@@ -86,7 +105,28 @@ impl World {
                 written.push(write.id.clone());
             }
         }
+        for delete in &self.plan().deletes {
+            self.delete(&delete.id, delete.orphan);
+        }
         written
+    }
+
+    /// An object goes, and its pods with it, or they stay behind without an owner.
+    pub(super) fn delete(&mut self, id: &ChildId, orphan: bool) {
+        let Some(uid) = self.children.remove(id).and_then(|child| child.meta.uid.clone()) else { return };
+        let lingering = self.lingering;
+        self.children.retain(|id, child| {
+            if id.kind != Kind::Pod || child.owner().is_none_or(|owner| owner.uid != uid) {
+                return true;
+            }
+            let pod = Arc::make_mut(child);
+            if orphan {
+                pod.meta.owner_references = None;
+            } else {
+                pod.meta.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+            }
+            orphan || lingering
+        });
     }
 
     /// The API server takes a write.
@@ -97,13 +137,20 @@ impl World {
         self.version += 1;
         let version = self.version.to_string();
         let live = self.children.get(&write.id).cloned();
-        let Body::Object { guard, replicas, keep } = &write.body else {
-            let Body::Scale { count } = write.body else { return };
-            let child = Arc::make_mut(self.children.get_mut(&write.id).expect("only what is there is scaled"));
-            child.facts.spec_replicas = Some(count);
-            child.facts.replicas_owner = ReplicasOwner::Other;
-            child.meta.generation = child.meta.generation.map(|g| g + 1);
-            return;
+        let (guard, replicas, keep) = match &write.body {
+            Body::Object { guard, replicas, keep } => (guard, replicas, keep),
+            Body::Scale { count } => {
+                let child = Arc::make_mut(self.children.get_mut(&write.id).expect("only what is there is scaled"));
+                child.facts.spec_replicas = Some(*count);
+                child.facts.replicas_owner = ReplicasOwner::Other;
+                child.meta.generation = child.meta.generation.map(|g| g + 1);
+                return;
+            }
+            Body::Grow { size, .. } => {
+                let child = Arc::make_mut(self.children.get_mut(&write.id).expect("only what is there grows"));
+                child.facts.storage.clone_from(size);
+                return;
+            }
         };
         assert_eq!(*guard == Guard::Absent, live.is_none(), "guard of {}", write.id);
         let wanted = &self.wanted[&write.id];
@@ -131,10 +178,22 @@ impl World {
             child.facts.suspended = read.suspended;
             child.facts.claim_templates = read.claim_templates;
             child.facts.template = Some(Digest::of(&spec["template"]));
-            child.facts.spec_replicas = replicas.or(child.facts.spec_replicas).or(Some(1));
-            if replicas.is_some() {
-                child.facts.replicas_owner = ReplicasOwner::Ours;
+            self.templates.insert(write.id.clone(), spec["template"].clone());
+            self.claim_templates.insert(write.id.clone(), spec["volumeClaimTemplates"].clone());
+            if write.id.kind.has_replicas() {
+                // A count that we stated once and leave out now falls back to one.
+                let kept = child.facts.spec_replicas.filter(|_| child.facts.replicas_owner != ReplicasOwner::Ours);
+                child.facts.spec_replicas = replicas.or(kept).or(Some(1));
+                child.facts.replicas_owner = match (replicas, child.facts.replicas_owner) {
+                    (Some(_), _) => ReplicasOwner::Ours,
+                    (None, ReplicasOwner::Ours) => ReplicasOwner::Other,
+                    (None, other) => other,
+                };
+            } else if write.id.kind == Kind::Job {
+                child.facts.spec_replicas = read.spec_replicas;
             }
+        } else if write.id.kind == Kind::Claim {
+            child.facts.phase = live.as_ref().map_or("Pending", |claim| claim.facts.phase.as_str()).to_owned();
         }
         self.children.insert(write.id.clone(), Arc::new(child));
     }
@@ -160,16 +219,10 @@ impl World {
         change(child);
     }
 
-    /// The Deployment controller brings the rollout of a service to its end.
+    /// The rollout of a service comes to its end.
     pub(super) fn complete(&mut self, service: &str) {
-        self.change(service, |child| {
-            let count = child.facts.spec_replicas.unwrap_or(1);
-            let facts = &mut child.facts;
-            (facts.replicas, facts.updated_replicas, facts.ready_replicas, facts.available_replicas) =
-                (count, count, count, count);
-            facts.observed_generation = child.meta.generation.unwrap_or(0);
-            facts.conditions = vec![progressing("True", "NewReplicaSetAvailable"), condition("Complete", "True")];
-        });
+        self.change(service, |_| {});
+        self.bring_home(&self.id(service));
     }
 
     /// It has seen the new template and made a pod of it that is not ready; pods of the old one still serve.
@@ -186,11 +239,9 @@ impl World {
     pub(super) fn settle(&mut self) {
         for _ in 0..200 {
             let written = self.pass();
-            let names: Vec<String> = self.stack.services.keys().cloned().collect();
-            for name in names {
-                if self.workload(&name).is_some() {
-                    self.complete(&name);
-                }
+            self.reap();
+            for id in self.starters() {
+                self.bring_home(&id);
             }
             let plan = self.plan();
             if written.is_empty() && plan.writes.is_empty() && plan.deletes.is_empty() {

@@ -2,6 +2,7 @@
 
 mod endpoint;
 mod env;
+mod route;
 mod service;
 mod storage;
 
@@ -10,6 +11,7 @@ use std::fmt;
 
 pub use endpoint::{Health, Port, PortRef, Probe, Published};
 pub use env::{EnvFrom, EnvSource, EnvVar, Value};
+pub use route::{Route, RouteParent};
 pub use service::{Autoscale, Job, Need, Placement, PreStart, Resources, Scale, Service, Workload};
 pub use storage::{Claim, Mount, Populate, Source, Storage, Tie, Volume};
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{EnvFrom, EnvVar, Health, Mount, Port, Published};
+use super::{EnvFrom, EnvVar, Health, Mount, Port, Published, Route};
 use crate::api::{
     Condition, DnsConfig, NetworkMode, PodSecurity, PodTemplatePatch, Publish, PullPolicy, SecurityContext, Spread,
     Toleration,
@@ -51,6 +51,8 @@ pub struct Service {
     pub published: Vec<Published>,
     /// How it is published.
     pub publish: Publish,
+    /// How requests from outside reach it. Empty where no network of the service has a way in.
+    pub routes: Vec<Route>,
     /// Whose network its pods live in.
     pub network_mode: NetworkMode,
     /// Empty only where the mode is not `Stack`.

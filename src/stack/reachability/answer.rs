@@ -82,6 +82,8 @@ pub enum Way {
     Isolation,
     /// The port is published under these numbers.
     Published(Vec<i32>),
+    /// Requests for these hosts and paths are routed to the port.
+    Routed(Vec<String>),
     /// The port is open to pods besides.
     OpenTo(OpenTo),
     /// This network of the caller is not internal.
@@ -119,6 +121,7 @@ impl Way {
             Way::Networks(_) => "SharedNetwork",
             Way::Isolation => "IsolationNamespace",
             Way::Published(_) => "Published",
+            Way::Routed(_) => "Routed",
             Way::OpenTo(_) => "OpenTo",
             Way::WayOut(_) => "WayOut",
             Way::Resolver => "Resolver",
@@ -161,6 +164,7 @@ impl fmt::Display for Way {
             }
             Way::Isolation => f.write_str("isolation Namespace: open to the whole namespace"),
             Way::Published(numbers) => write!(f, "published as {}", listed(numbers)),
+            Way::Routed(requests) => write!(f, "requests for {} are routed to it", listed(requests)),
             Way::OpenTo(whom) => write!(f, "open to every pod of the {}", word(*whom)),
             Way::WayOut(network) => write!(f, "network {network} has a way out"),
             Way::Resolver => f.write_str("every pod with a network may ask the cluster's DNS"),

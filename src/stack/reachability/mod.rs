@@ -249,7 +249,13 @@ impl<'a> Matrix<'a> {
 fn to_everyone(service: &Service, port: &Port) -> Option<Way> {
     let behind = service.published.iter().filter(|published| published.target == port.name);
     let numbers: BTreeSet<i32> = behind.map(|published| published.number).collect();
-    (!numbers.is_empty()).then(|| Way::Published(numbers.into_iter().collect()))
+    let routes = service.routes.iter().filter(|route| route.port == port.name);
+    let requests: Vec<String> =
+        routes.map(|route| format!("{}{}", route.host.as_deref().unwrap_or_default(), route.path)).collect();
+    if !numbers.is_empty() {
+        return Some(Way::Published(numbers.into_iter().collect()));
+    }
+    (!requests.is_empty()).then_some(Way::Routed(requests))
 }
 
 fn answer(found: Result<Way, Wall>) -> Answer {

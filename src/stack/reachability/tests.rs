@@ -87,6 +87,16 @@ fn a_published_port_is_open_to_everyone_who_gets_out() {
 }
 
 #[test]
+fn a_routed_port_is_open_to_everyone() {
+    let routes = json!({"a": {"path": "/api"}, "b": {"host": "x.example.com"}});
+    let stack = stack(json!({"ingressClassName": "nginx",
+        "services": {"web": {"ports": {"http": {"port": 80}}, "routes": routes}}}));
+    for caller in [Namespace, Cluster, Outside] {
+        assert_eq!(said(&stack, caller, to("web"), tcp(80)), "+ requests for /api and x.example.com/ are routed to it");
+    }
+}
+
+#[test]
 fn one_port_may_be_published_twice() {
     let ports = json!({"a": {"port": 80, "published": 8080}, "b": {"port": 80, "published": 80}});
     let twice = stack(json!({"services": {"web": {"ports": ports}}}));

@@ -1,0 +1,50 @@
+//! What becomes of a service's routes.
+
+use super::status::Subject;
+use crate::api::ServiceState;
+use crate::child::{Child, ChildId, Kind, labels};
+use crate::render::Part;
+use crate::stack::{Route, RouteParent, Service};
+
+/// How a service stands whose pods are as they should be: degraded while a controller has something against one of its routes. That nobody has looked at
+/// a route yet is said, and no more: whoever does may be about to start.
+pub(super) fn standing(of: &Subject<'_>, service: &Service) -> (ServiceState, Option<String>, Option<String>) {
+    let mut waits = None;
+    for (route, live) in service.routes.iter().filter_map(|route| Some((route, live(of, service, route)?))) {
+        let RouteParent::Gateway(gateway) = &route.parent else { continue };
+        let facts = &live.1.facts.route;
+        if let Some((reason, message)) = &facts.trouble {
+            let message = format!("route '{}' under Gateway '{}': {message}", route.name, gateway.name);
+            return (ServiceState::Degraded, Some(format!("Route{reason}")), Some(message));
+        }
+        if !facts.taken_up {
+            let message = format!(
+                "route '{}': nobody has looked at {} yet; is there a Gateway '{}', and a controller for it?",
+                route.name, live.0, gateway.name
+            );
+            waits = waits.or(Some(message));
+        }
+    }
+    let reason = waits.is_some().then(|| "RouteNotTakenUp".to_owned());
+    (ServiceState::Ready, reason, waits)
+}
+
+/// Where its first route is reached: by its host, or where the ingress controller answers.
+pub(super) fn address(of: &Subject<'_>, service: &Service) -> Option<String> {
+    let route = service.routes.first()?;
+    let host = match &route.host {
+        Some(host) => host,
+        None => live(of, service, route)?.1.facts.addresses.first()?,
+    };
+    Some(format!("{host}{}", route.path))
+}
+
+fn live<'a>(of: &'a Subject<'_>, service: &Service, route: &Route) -> Option<(&'a ChildId, &'a Child)> {
+    let part = Part::Service(service.name.clone());
+    let (id, _) = of.wanted.iter().find(|(id, wanted)| {
+        matches!(id.kind, Kind::HttpRoute | Kind::Ingress)
+            && wanted.part == part
+            && wanted.labels().any(|label| label == (labels::ROUTE, &route.name))
+    })?;
+    Some((id, of.children.get(id)?))
+}

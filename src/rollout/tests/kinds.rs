@@ -1,0 +1,87 @@
+//! Promises on services that change their kind, and on the claims of each pod.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::promises::held;
+use super::world::World;
+use crate::child::digest::Digest;
+use crate::child::{ChildId, Kind};
+use crate::rollout::{Refusal, RefusalKind, refusal_of_size};
+
+const AUTOSCALER: Kind = Kind::Autoscaler;
+
+fn s_web(kind: Kind) -> ChildId {
+    ChildId { kind, name: "s-web".into() }
+}
+
+#[test]
+fn an_autoscaler_follows_the_live_workload_until_the_next_one_is_there() {
+    let volumes = json!({"volumes": {"own": {"size": "1Gi", "perReplica": true}}});
+    let services = |db: &str, own: bool| {
+        let mut web = json!({"image": "web:1", "dependsOn": {"db": {}}, "resources": {"requests": {"cpu": 1}}, "autoscale": {"min": 2, "max": 9, "cpuPercent": 50}});
+        if own {
+            web["mounts"] = json!({"/d": {"volume": "own"}});
+        }
+        json!({"db": {"image": db}, "web": web})
+    };
+    let mut world = World::with(&services("db:1", false), &volumes);
+    world.settle();
+    let autoscaler = |world: &World| world.children[&s_web(AUTOSCALER)].digest;
+    let before = autoscaler(&world);
+    world.edit_with(&services("db:2", true), &volumes);
+    world.pass();
+    assert!(held(&world, "web") && world.children.contains_key(&s_web(Kind::Deployment)));
+    assert_eq!(autoscaler(&world), before, "it goes on with what runs");
+    world.complete("db");
+    let plan = world.plan();
+    let write = plan.writes.iter().find(|write| write.id.kind == AUTOSCALER).unwrap();
+    assert_eq!(write.after, [s_web(Kind::StatefulSet)], "right after what it is to follow");
+    world.settle();
+    assert_ne!(autoscaler(&world), before);
+    assert!(!world.children.contains_key(&s_web(Kind::Deployment)));
+}
+
+fn with_claim(per_replica: bool, size: &str) -> (Value, Value) {
+    let volume = if per_replica { json!({"size": size, "perReplica": true}) } else { json!({"size": size}) };
+    (json!({"web": {"image": "web:1", "mounts": {"/d": {"volume": "data"}}}}), json!({"volumes": {"data": volume}}))
+}
+
+#[test]
+fn a_refused_growth_names_the_claim_and_the_size_that_it_keeps() {
+    for per_replica in [false, true] {
+        let (services, volumes) = with_claim(per_replica, "1Gi");
+        let mut world = World::with(&services, &volumes);
+        world.settle();
+        let (services, volumes) = with_claim(per_replica, "2Gi");
+        world.edit_with(&services, &volumes);
+        let (name, refusal) = if per_replica {
+            ("volume-data-s-web-0", refusal_of_size("2Gi", "no growth".into()))
+        } else {
+            let wanted = world.wanted[&ChildId { kind: Kind::Claim, name: "s-data".into() }].digest;
+            ("s-data", Refusal { kind: RefusalKind::Refused, message: "no growth".into(), wanted })
+        };
+        let id = ChildId { kind: Kind::Claim, name: name.into() };
+        assert!(world.plan().writes.iter().any(|write| write.id == id), "{name} is to grow");
+        world.refused.insert(id.clone(), refusal);
+        let plan = world.plan();
+        assert!(!plan.writes.iter().any(|write| write.id == id));
+        let said = &plan.refusals[&id];
+        assert_eq!(said.kind, RefusalKind::VolumeResizeRefused);
+        assert_eq!(said.message, format!("PersistentVolumeClaim '{name}' stays at 1Gi: no growth"));
+    }
+}
+
+#[test]
+fn a_refusal_of_a_claim_that_is_not_of_its_size_is_called_what_it_is() {
+    let (services, volumes) = with_claim(false, "1Gi");
+    let mut world = World::with(&services, &volumes);
+    world.settle();
+    let id = ChildId { kind: Kind::Claim, name: "s-data".into() };
+    Arc::make_mut(world.children.get_mut(&id).unwrap()).digest = Some(Digest::default());
+    let wanted = world.wanted[&id].digest;
+    world.refused.insert(id.clone(), Refusal { kind: RefusalKind::Refused, message: "no labels".into(), wanted });
+    assert_eq!(world.plan().refusals[&id].kind, RefusalKind::Refused);
+    assert_eq!(world.plan().refusals[&id].message, "no labels");
+}
