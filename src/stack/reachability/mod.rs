@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use answer::{Answer, At, Caller, Target, Wall, Way};
 
 use super::model::{Network, Port, Service, Stack};
-use crate::api::{Isolation, NetworkMode, OpenTo, Protocol};
+use crate::api::{Isolation, NetworkMode, OpenTo};
 
 /// All questions that can be asked of a stack, and their answers.
 #[derive(Clone, Copy, Debug)]
@@ -249,13 +249,13 @@ impl<'a> Matrix<'a> {
 fn to_everyone(service: &Service, port: &Port) -> Option<Way> {
     let behind = service.published.iter().filter(|published| published.target == port.name);
     let numbers: BTreeSet<i32> = behind.map(|published| published.number).collect();
+    let routes = service.routes.iter().filter(|route| route.port == port.name);
+    let requests: Vec<String> =
+        routes.map(|route| format!("{}{}", route.host.as_deref().unwrap_or_default(), route.path)).collect();
     if !numbers.is_empty() {
         return Some(Way::Published(numbers.into_iter().collect()));
     }
-    let leading = service.routes.iter().filter(|route| (route.number, Protocol::Tcp) == (port.number, port.protocol));
-    let requests: BTreeSet<String> =
-        leading.map(|route| format!("{}{}", route.host.as_deref().unwrap_or_default(), route.path)).collect();
-    (!requests.is_empty()).then(|| Way::Routed(requests.into_iter().collect()))
+    (!requests.is_empty()).then_some(Way::Routed(requests))
 }
 
 fn answer(found: Result<Way, Wall>) -> Answer {

@@ -104,21 +104,6 @@ fn one_port_may_be_published_twice() {
 }
 
 #[test]
-fn a_routed_port_is_open_to_everyone() {
-    let stack = stack(json!({
-        "ingressClassName": "nginx",
-        "networks": {"data": {"internal": true}},
-        "services": {
-            "web": {"ports": {"http": {"port": 80}, "admin": {"port": 81}}, "routes": {"api": {"host": "shop.example", "path": "/api", "port": "http"}, "all": {"port": 80}}},
-            "db": {"networks": {"data": {}}, "ports": {"http": {"port": 80}}, "routes": {"db": {"path": "/db"}}}}}));
-    for caller in [Outside, Cluster, Namespace] {
-        assert_eq!(said(&stack, caller, to("web"), tcp(80)), "+ routed from / and shop.example/api");
-        assert!(said(&stack, caller, to("web"), tcp(81)).starts_with('-'));
-        assert!(said(&stack, caller, to("db"), tcp(80)).starts_with("- internal networks only: db has no way in"));
-    }
-}
-
-#[test]
 fn an_open_port_is_open_as_far_as_it_says() {
     let shop = shop();
     let all = At::Declared(2, Protocol::Udp);
