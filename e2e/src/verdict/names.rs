@@ -26,6 +26,7 @@ impl Running {
             self.in_stack_name(&service, container, &listens, found);
             self.published(&service, container, expected, found);
         }
+        self.routes(expected, found);
         for (name, network) in &expected.networks {
             self.network(&key(name), &network.members, network.internal, found);
         }
@@ -52,6 +53,43 @@ impl Running {
         let live = self.object(Kind::Service, &format!("{service}-published"));
         let seen = live.map(|s| leads_to(s, container)).unwrap_or_default().into_iter().collect();
         expect(&format!("published ports of {service}"), &wanted, &seen, found);
+    }
+
+    /// Which paths lead to which container port, by HTTPRoutes and Ingresses alike.
+    fn routes(&self, expected: &Expected, found: &mut Vec<String>) {
+        let mut seen = BTreeSet::new();
+        for (kind, object) in self.objects.iter().filter(|(_, object)| self.is_ours(object)) {
+            for rule in json::items(object, "/spec/rules") {
+                let ends: Vec<(&Value, &Value, &Value)> = match kind {
+                    Kind::HttpRoute => json::items(rule, "/matches")
+                        .flat_map(|m| json::items(rule, "/backendRefs").map(move |b| (m, b)))
+                        .map(|(m, b)| (&m["path"]["value"], &b["name"], &b["port"]))
+                        .collect(),
+                    Kind::Ingress => json::items(rule, "/http/paths")
+                        .map(|p| (&p["path"], &p["backend"]["service"]))
+                        .map(|(path, s)| (path, &s["name"], s["port"].get("number").unwrap_or(&s["port"]["name"])))
+                        .collect(),
+                    _ => continue,
+                };
+                seen.extend(ends.into_iter().map(|(path, service, port)| {
+                    let service = service.as_str().unwrap_or_default();
+                    (path.as_str().unwrap_or_default().to_owned(), service.to_owned(), self.behind(service, port))
+                }));
+            }
+        }
+        let wanted: BTreeSet<_> = expected.routes.iter().map(|r| (r.path.clone(), r.to.clone(), r.port)).collect();
+        expect("routes", &wanted, &seen, found);
+    }
+
+    /// The container port behind a port of a Service, by its name or number.
+    fn behind(&self, service: &str, port: &Value) -> i64 {
+        let (workloads, live) = (self.workloads(), self.object(Kind::Service, service));
+        let (Some((_, workload)), Some(live)) = (workloads.get(service), live) else { return -1 };
+        let Some(entry) = json::items(live, "/spec/ports").find(|p| p["name"] == *port || p["port"] == *port) else {
+            return -1;
+        };
+        let one = json!({"spec": {"ports": [entry]}});
+        leads_to(&one, main_container(service, workload)).first().map_or(-1, |(_, target)| *target)
     }
 
     /// An internal network lets its members out to each other only; any other one to everywhere.

@@ -11,7 +11,8 @@ fn expected() -> Expected {
     let all = json!({
         "files": [], "profiles": [], "services": ["web"], "order": [], "started": [],
         "networks": {"front_net": {"internal": true, "members": ["web"]}}, "listens": {"web": [8000]},
-        "reachable": [], "unreachable": [], "no_egress": [], "routes": [],
+        "reachable": [], "unreachable": [], "no_egress": [],
+        "routes": [{"path": "/api", "to": "web", "port": 8000}, {"path": "/shop", "to": "web", "port": 8000}],
         "published": {"web": [{"published": 80, "target": 8000}, {"published": 81, "target": 8000, "host_ip": "127.0.0.1"}]},
         "aliases": {"www": "web"},
         "volumes": {"./data": {"users": ["web"], "shared": false, "read_only_users": [], "single_writer": true}},
@@ -54,7 +55,7 @@ fn running() -> Running {
         "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1},
     });
     let service = |name: &str, port: i64| {
-        let ports = json!([{"port": port, "targetPort": "http"}]);
+        let ports = json!([{"name": "http", "port": port, "targetPort": "http"}]);
         json!({"metadata": {"name": name}, "spec": {"selector": {"app": "web"}, "ports": ports}})
     };
     let member = json!({"matchExpressions": [{"key": "appstack.dev/network.front-net", "operator": "Exists"}]});
@@ -78,6 +79,20 @@ fn running() -> Running {
             }),
         ),
         (Kind::ConfigMap, json!({"metadata": {"name": "shop-init"}, "data": {"file": script}})),
+        (
+            Kind::HttpRoute,
+            json!({
+                "metadata": {"name": "shop-web-api", "labels": labels},
+                "spec": {"rules": [{"matches": [{"path": {"value": "/api"}}], "backendRefs": [{"name": "web", "port": 8000}]}]},
+            }),
+        ),
+        (
+            Kind::Ingress,
+            json!({
+                "metadata": {"name": "shop-web-shop", "labels": labels},
+                "spec": {"rules": [{"http": {"paths": [{"path": "/shop", "backend": {"service": {"name": "web", "port": {"name": "http"}}}}]}}]},
+            }),
+        ),
     ];
     Running { stack: "shop".to_owned(), folder: "finity".to_owned(), objects }
 }
@@ -115,6 +130,10 @@ fn each_difference_is_a_problem() {
         (Kind::PersistentVolumeClaim, "/metadata/labels/appstack.dev~1volume", "", json!("other")),
         (Kind::PersistentVolumeClaim, "/status/phase", "", json!("Pending")),
         (Kind::ConfigMap, "/data/file", "", json!("another text")),
+        (Kind::HttpRoute, "/spec/rules/0/matches/0/path/value", "", json!("/")),
+        (Kind::HttpRoute, "/spec/rules/0/backendRefs/0/port", "", json!(8001)),
+        (Kind::Ingress, "/spec/rules/0/http/paths/0/backend/service/name", "", json!("other")),
+        (Kind::Ingress, "/spec/rules/0/http/paths/0/backend/service/port/name", "", json!("admin")),
     ];
     for (kind, above, below, value) in cases {
         let mut changed = running();

@@ -53,7 +53,7 @@ async fn roll_out(t: &Live, sample: Sample) -> (Operator, String) {
 
 async fn snapshot(t: &Live, sample: Sample, name: &str) -> Running {
     let mut objects = Vec::new();
-    for kind in Kind::WATCHED {
+    for kind in Kind::WATCHED.into_iter().chain([Kind::HttpRoute, Kind::Ingress]) {
         let all = t.space.list(kind).await;
         objects.extend(all.into_iter().filter(|o| !is_signal(json::name(o))).map(|o| (kind, o)));
     }
