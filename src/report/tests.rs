@@ -215,3 +215,24 @@ fn a_suspended_stack_is_neither_reconciling_nor_stalled() {
     assert_eq!(kinds(&status), [("Ready", "False", "Suspended")]);
     assert_eq!(status.observed_generation, Some(3));
 }
+
+#[test]
+fn isolation_is_unknown_until_proved_and_its_time_moves_with_its_status() {
+    let isolation = |status: &AppStackStatus| {
+        let found = status.conditions.iter().find(|c| c.type_ == "NetworkIsolation").unwrap().clone();
+        (found.status, found.reason, found.last_transition_time.0)
+    };
+    let mut scene = Scene::new();
+    let unknown = scene.report(&AppStackStatus::default(), 0).status;
+    assert_eq!(isolation(&unknown), ("Unknown".into(), "NotProven".into(), at(0)));
+    scene.walls = Some(super::Proof { enforced: true, at: at(5) });
+    let proved = scene.report(&unknown, 6).status;
+    assert_eq!(isolation(&proved), ("True".into(), "Enforced".into(), at(6)));
+    scene.walls = Some(super::Proof { enforced: true, at: at(50) });
+    assert_eq!(isolation(&scene.report(&proved, 51).status).2, at(6), "proved again");
+    assert_eq!(isolation(&suspended(4, &proved, at(60)).status).0, "True", "a stack that is left alone keeps it");
+    scene.walls = Some(super::Proof { enforced: false, at: at(70) });
+    assert_eq!(isolation(&scene.report(&proved, 71).status), ("False".into(), "NotEnforced".into(), at(71)));
+    scene.stack.isolation = crate::api::Isolation::None;
+    assert_eq!(isolation(&scene.report(&proved, 72).status).1, "NoWalls");
+}
