@@ -16,6 +16,9 @@ build_go() {
   e2e/go-tool.sh policy &
   building=$!
   wait $building
+  e2e/go-tool.sh lint github.com/zegl/kube-score/cmd/kube-score &
+  building=$!
+  wait $building
 }
 build_go &
 go=$!
@@ -27,7 +30,7 @@ say "tests that need no cluster"
 cargo test --package appstack
 cargo test --package e2e --lib
 wait $go
-cargo test --package e2e --test oracle -- --nocapture
+cargo test --package e2e --test oracle --test manifests -- --nocapture
 
 if [ -z "${E2E_KUBECONFIG:-}" ]; then
   name=test-$$

@@ -33,16 +33,11 @@ impl Digest {
         Digest(whole(value))
     }
 
-    /// Of an object about to be sent.
+    /// Of an object about to be sent. It is not copied for that: rendering computes one for each object of a stack.
     pub fn wanted(object: &Value) -> Self {
-        let mut object = object.clone();
-        for top in ["apiVersion", "kind", "status"] {
-            object.as_object_mut().and_then(|fields| fields.remove(top));
-        }
-        for path in LEFT_OUT {
-            leave_out(&mut object, path);
-        }
-        Digest(whole(&object))
+        let tops: [&[&str]; 3] = [&["apiVersion"], &["kind"], &["status"]];
+        let paths: Vec<&[&str]> = LEFT_OUT.into_iter().chain(tops).collect();
+        Digest(without(object, &paths).unwrap_or_else(|| map(std::iter::empty())))
     }
 
     /// Of the part of a live object that `manager` applied; none if it applied nothing.
@@ -92,6 +87,23 @@ fn leave_out(node: &mut Value, path: &[&str]) {
     if rest.is_empty() || below.as_object().is_some_and(|left| left.keys().all(|k| k == ".")) {
         fields.remove(*key);
     }
+}
+
+/// Hash of a value less what is at these paths; none if nothing is left of it.
+fn without(node: &Value, paths: &[&[&str]]) -> Option<u64> {
+    let Value::Object(fields) = node else { return Some(whole(node)) };
+    let kept = fields.iter().filter_map(|(key, below)| {
+        let into = paths.iter().filter_map(|path| path.split_first().filter(|(first, _)| *first == key));
+        let rest: Vec<&[&str]> = into.map(|(_, rest)| rest).collect();
+        let hash = match rest.as_slice() {
+            [] => whole(below),
+            rest if rest.iter().any(|path| path.is_empty()) => return None,
+            rest => without(below, rest)?,
+        };
+        Some((key.as_str(), hash))
+    });
+    let kept: Vec<(&str, u64)> = kept.collect();
+    (!kept.is_empty()).then(|| map(kept.into_iter()))
 }
 
 /// Hash of what `fields` names in `live`.

@@ -83,10 +83,16 @@ pub enum Part {
     Alias(String),
 }
 
-/// Everything that the stack should consist of.
-pub fn render(stack: &Stack, settings: &Settings) -> Children {
+/// The walls of the stack alone.
+pub fn policies(stack: &Stack, settings: &Settings) -> Children {
     let mut out = Rendering { children: Children::new() };
     network_policy::render(stack, settings, &mut out);
+    out.children
+}
+
+/// Everything that the stack should consist of.
+pub fn render(stack: &Stack, settings: &Settings) -> Children {
+    let mut out = Rendering { children: policies(stack, settings) };
     for (name, volume) in &stack.volumes {
         let part = || Part::Volume(name.clone());
         if let Some(claim) = claim::claim(stack, name, volume) {

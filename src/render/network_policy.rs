@@ -195,3 +195,40 @@ fn peer(pods: LabelSelector) -> NetworkPolicyPeer {
 fn port(port: IntOrString, protocol: &str) -> NetworkPolicyPort {
     NetworkPolicyPort { port: Some(port), protocol: Some(protocol.into()), end_port: None }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Value, json};
+
+    use crate::api::{AppStack, PodSecurity};
+    use crate::render::{Settings, policies};
+    use crate::stack::check;
+
+    /// How many policies a stack has, and how long they are in all.
+    fn weighed(services: usize, networks: usize, published: usize) -> (usize, usize) {
+        let all: Map<String, Value> = (0..networks).map(|n| (format!("n{n:03}"), json!({}))).collect();
+        let services: Map<String, Value> = (0..services)
+            .map(|n| {
+                let joins = json!({format!("n{:03}", n % networks): {}, format!("n{:03}", (n / 3) % networks): {}});
+                let mut port = json!({"port": 80});
+                if n < published {
+                    port["published"] = json!(80);
+                }
+                (format!("s{n:03}"), json!({"image": "a:1", "networks": joins, "ports": {"http": port}}))
+            })
+            .collect();
+        let spec = serde_json::from_value(json!({"networks": all, "services": services})).unwrap();
+        let stack = check(&AppStack::new("big", spec), PodSecurity::Baseline).unwrap();
+        let rendered = policies(&stack, &Settings::default());
+        (rendered.len(), rendered.values().map(|policy| policy.object.to_string().len()).sum())
+    }
+
+    #[test]
+    fn policies_grow_with_networks_and_published_services_not_with_pairs() {
+        let (count, size) = weighed(500, 50, 100);
+        assert_eq!(count, 2 + 50 + 100, "the stack, its DNS, each network, each published service");
+        assert_eq!(weighed(100, 50, 100), (count, size), "who else is a member does not matter");
+        assert_eq!(weighed(500, 50, 0).0, 2 + 50);
+        assert_eq!(weighed(500, 1, 0).0, 2 + 1);
+    }
+}

@@ -16,6 +16,7 @@ use crate::stack::{Scale, Stack};
 /// - an autoscaler, before a count is stated, unless its service is held and its last count could not be noted down;
 /// - an earlier workload of a service that has another one now, when that is complete, or at once in a stack that is stopped; the result of an earlier
 ///   Job, when the new one has succeeded;
+/// - the walls of a network that is no more, when no pod is behind them, one that is going included;
 /// - a config that no template mounts, and everything else, once no remaining service is held or rolling: until then pods of the old
 ///   revision may still need it.
 ///
@@ -43,6 +44,7 @@ pub(super) fn prune(stack: &Stack, wanted: &Children, seen: &Seen<'_>, plan: &Pl
                 Kind::ConfigMap => quiet && !read.contains(&id.name),
                 // Without walls, what opens them goes with what denies.
                 Kind::NetworkPolicy if stack.isolation == Isolation::None => quiet,
+                Kind::NetworkPolicy if walls_pods(child, seen) => false,
                 // Of a service that is there: published ports and routes, which the user has closed; the name of one that became a Job and is dialled by
                 // nobody; a budget for what is one pod now. Of a service that is gone, or of none in particular: pods of others may still need it.
                 Kind::Service | Kind::NetworkPolicy | Kind::Budget | Kind::HttpRoute | Kind::Ingress => {
@@ -64,6 +66,19 @@ pub(super) fn prune(stack: &Stack, wanted: &Children, seen: &Seen<'_>, plan: &Pl
         })
         .map(|(id, child)| Delete { id: id.clone(), child: (*child).clone(), orphan: false })
         .collect()
+}
+
+/// Whether a pod lives behind these walls. A rollout is complete before its old pods have gone: what they still have to do before they end, they do in
+/// their own networks.
+fn walls_pods(policy: &Child, seen: &Seen<'_>) -> bool {
+    let mark = match policy.label(labels::POLICY) {
+        "network" => labels::in_network(policy.label(labels::NETWORK)),
+        "none" => labels::NO_NETWORK.to_owned(),
+        "populate" => labels::POPULATE.to_owned(),
+        _ => return false, // of one service, or of the whole stack
+    };
+    let is_behind = |pod: &Child| pod.meta.labels.as_ref().is_some_and(|all| all.contains_key(&mark));
+    seen.children.iter().any(|(id, pod)| id.kind == Kind::Pod && !pod.facts.pod.ended && is_behind(pod))
 }
 
 /// Whether a child is one of this stack's, by its owner or by the labels that tell what it is for.

@@ -7,6 +7,7 @@ mod bad_input;
 mod config;
 mod drift;
 mod faults;
+mod gapless;
 mod golden;
 mod jobs;
 mod kinds;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use e2e::policy::{Cluster, End, Pod};
 use e2e::{Kind, Live, eventually, json, live};
 use serde_json::{Value, json};
 
@@ -75,13 +76,15 @@ async fn seen_from_outside(t: &Live) -> BTreeMap<String, String> {
     for service in ["web", "web-published"] {
         seen.insert(format!("{service} answers at"), answers(t, service, &web).await);
     }
-    let policies = t.space.list(Kind::NetworkPolicy).await;
-    let stranger = json!({"metadata": {"labels": {"app": "stranger"}}});
-    let listens: Vec<i64> =
-        json::items(&web, "/spec/containers/0/ports").map(|p| json::number(p, "/containerPort")).collect();
+    let cluster = judge(&t.space.list(Kind::NetworkPolicy).await);
+    let as_pod = |object: &Value| Pod::of(&t.space.name, json::name(object), object);
+    let stranger = json!({"metadata": {"name": "stranger", "labels": {"app": "stranger"}}});
+    let listening = as_pod(&web);
     for (name, from) in [("front-user", pod("front-user")), ("back-user", pod("back-user")), ("outside", stranger)] {
-        let mut may: Vec<String> =
-            listens.iter().filter(|port| enters(&policies, &from, &web, **port)).map(ToString::to_string).collect();
+        let from = as_pod(&from);
+        let enters = |port: &u16| cluster.verdict(End::Pod(&from), End::Pod(&listening), *port, "TCP").allowed;
+        let listens = listening.ports.iter().map(|port| port.number);
+        let mut may: Vec<String> = listens.filter(enters).map(|port| port.to_string()).collect();
         may.sort();
         seen.insert(format!("{name} may enter"), may.join(" "));
     }
@@ -112,45 +115,36 @@ async fn answers(t: &Live, service: &str, pod: &Value) -> String {
     .await
 }
 
-/// Whether policies let a pod into another one on a TCP port: an own reading of NetworkPolicy, as the API documents it.
-fn enters(policies: &[Value], from: &Value, to: &Value, port: i64) -> bool {
-    let about = |p: &&Value| {
-        selects(&p["spec"]["podSelector"], to) && json::items(p, "/spec/policyTypes").any(|k| k == "Ingress")
-    };
-    let about: Vec<&Value> = policies.iter().filter(about).collect();
-    let rule_lets = |rule: &Value| {
-        let peers: Vec<&Value> = json::items(rule, "/from").collect();
-        let ports: Vec<&Value> = json::items(rule, "/ports").collect();
-        // An address block is meant for what is no pod; it may be the whole world.
-        let peer = |p: &&Value| {
-            p.pointer("/ipBlock/cidr").is_some_and(|c| c == "0.0.0.0/0")
-                || p.get("podSelector").is_some_and(|s| selects(s, from))
-        };
-        (peers.is_empty() || peers.iter().any(peer)) && (ports.is_empty() || ports.iter().any(|p| is_port(p, to, port)))
-    };
-    about.is_empty() || about.iter().any(|p| json::items(p, "/spec/ingress").any(rule_lets))
+// The evaluator that judges policies reads types that are not written as the server fills them in.
+#[test]
+fn policies_without_types_mean_what_the_server_makes_of_them() {
+    live("walls_types", async |t| {
+        let rules = [
+            json!({}),
+            json!({"ingress": [{}]}),
+            json!({"egress": []}),
+            json!({"egress": [{}]}),
+            json!({"ingress": [{}], "egress": [{"ports": [{"port": 53}]}]}),
+        ];
+        let one = Pod { namespace: t.space.name.clone(), name: "one".into(), ..Pod::default() };
+        let other = Pod { name: "other".into(), ..one.clone() };
+        for (n, mut spec) in rules.into_iter().enumerate() {
+            spec["podSelector"] = json!({});
+            let written = json!({
+                "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+                "metadata": {"name": format!("types-{n}"), "namespace": t.space.name}, "spec": spec,
+            });
+            let live = t.space.create(&written).await;
+            assert_ne!(live["spec"]["policyTypes"], Value::Null, "the server fills them in");
+            let verdict = |policy: &Value| {
+                judge(std::slice::from_ref(policy)).verdict(End::Pod(&one), End::Pod(&other), 80, "TCP")
+            };
+            assert_eq!(verdict(&written), verdict(&live), "{:?}", live["spec"]["policyTypes"]);
+        }
+    });
 }
 
-fn is_port(rule: &Value, pod: &Value, port: i64) -> bool {
-    match &rule["port"] {
-        Value::Null => true,
-        Value::String(name) => json::items(pod, "/spec/containers/0/ports")
-            .any(|p| json::text(p, "/name") == name && json::number(p, "/containerPort") == port),
-        number => number.as_i64() == Some(port),
-    }
-}
-
-fn selects(selector: &Value, pod: &Value) -> bool {
-    json::entries(selector, "/matchLabels").all(|(key, value)| json::label(pod, key) == value)
-        && json::items(selector, "/matchExpressions").all(|e| {
-            let (key, has) = (json::text(e, "/key"), |v: &Value| json::label(pod, json::text(e, "/key")) == v);
-            let present = pod.pointer("/metadata/labels").is_some_and(|l| l.get(key).is_some());
-            match json::text(e, "/operator") {
-                "In" => present && json::items(e, "/values").any(has),
-                "NotIn" => !present || !json::items(e, "/values").any(has),
-                "Exists" => present,
-                "DoesNotExist" => !present,
-                other => panic!("a selector with the operator '{other}'"),
-            }
-        })
+fn judge(policies: &[Value]) -> Cluster {
+    let typed = |policy: &Value| serde_json::from_value(policy.clone()).expect("a policy");
+    Cluster { policies: policies.iter().map(typed).collect(), ..Cluster::default() }
 }

@@ -38,7 +38,7 @@ fn stack(dice: &mut Dice, name: &str, has_neighbour: bool) -> Value {
         }
         networks.insert(network.into(), written);
     }
-    let mut spec = json!({"podSecurity": "Privileged", "services": {}});
+    let mut spec = json!({"podSecurity": "Privileged", "ingressClassName": "nginx", "services": {}});
     let fills = one_in(dice, 2);
     if fills {
         spec["volumes"] = json!({"models": {"size": "1Gi", "populate": {"image": "fetch:1"}}});
@@ -48,7 +48,7 @@ fn stack(dice: &mut Dice, name: &str, has_neighbour: bool) -> Value {
         spec["isolation"] = json!(if isolation == 0 { "None" } else { "Namespace" });
     }
     for at in 0..2 + dice.roll(4) {
-        let mut service = service(dice, &networks);
+        let mut service = service(dice, &format!("s{at}"), &networks);
         if fills && at == 0 {
             service["mounts"] = json!({"/models": {"volume": "models"}});
             service.as_object_mut().unwrap().remove("mode");
@@ -61,7 +61,7 @@ fn stack(dice: &mut Dice, name: &str, has_neighbour: bool) -> Value {
     json!({"apiVersion": "appstack.dev/v1alpha1", "kind": "AppStack", "metadata": {"name": name}, "spec": spec})
 }
 
-fn service(dice: &mut Dice, networks: &Map<String, Value>) -> Value {
+fn service(dice: &mut Dice, name: &str, networks: &Map<String, Value>) -> Value {
     let mut service = json!({"image": "a:1", "replicas": 2});
     match dice.roll(12) {
         0 => service["networkMode"] = json!("None"),
@@ -97,6 +97,10 @@ fn service(dice: &mut Dice, networks: &Map<String, Value>) -> Value {
             0 => port["openTo"] = json!("Namespace"),
             1 => port["openTo"] = json!("Cluster"),
             _ => {}
+        }
+        if port["protocol"] == "TCP" && one_in(dice, 4) {
+            service["routes"][format!("r{at}")] =
+                json!({"host": format!("{name}.example"), "path": format!("/{at}"), "port": port["port"]});
         }
         service["ports"][format!("p{at}")] = port;
     }

@@ -280,6 +280,33 @@ fn a_closed_port_is_closed_at_once_and_a_held_service_keeps_its_doors() {
 }
 
 #[test]
+fn walls_stay_until_the_last_pod_behind_them_has_gone() {
+    let services = |network: &str| json!({"web": {"image": "web:1", "networks": {network: {}}}});
+    let networks = json!({"networks": {"old": {}, "new": {}}});
+    let mut world = World::with(&services("old"), &networks);
+    world.settle();
+    let pod = ChildId { kind: Kind::Pod, name: "going".into() };
+    let going: Child = serde_json::from_value(json!({
+        "metadata": {
+            "name": "going", "namespace": "n", "uid": "uid-of-going", "deletionTimestamp": "2026-01-01T00:00:00Z",
+            "labels": {labels::STACK: "s", labels::in_network("old"): ""},
+        },
+        "status": {"phase": "Running"},
+    }))
+    .unwrap();
+    world.edit_with(&services("new"), &networks);
+    world.pass();
+    world.complete("web");
+    world.children.insert(pod.clone(), Arc::new(going));
+    world.pass();
+    let walls = ChildId { kind: Kind::NetworkPolicy, name: "s-net-old".into() };
+    assert!(world.children.contains_key(&walls), "the rollout is complete, and a pod of before is still going");
+    world.children.remove(&pod);
+    world.pass();
+    assert!(!world.children.contains_key(&walls));
+}
+
+#[test]
 fn a_config_stays_as_long_as_a_template_mounts_it() {
     let services = |tag: &str| json!({"db": {"image": format!("db:{tag}")}, "web": {"image": "web:1", "dependsOn": {"db": {}}, "mounts": {"/c": {"config": "conf"}}}});
     let content = |text: &str| json!({"configs": {"conf": {"content": text}}});
