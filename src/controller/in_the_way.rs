@@ -130,7 +130,7 @@ fn items(object: &Value, list: &str) -> Vec<Value> {
 mod tests {
     use super::*;
 
-    fn held(by: &str, fields: Value) -> Value {
+    fn held(by: &str, fields: &Value) -> Value {
         json!([{"manager": by, "operation": if by == MANAGER { "Apply" } else { "Update" }, "fieldsV1": fields}])
     }
 
@@ -140,7 +140,7 @@ mod tests {
         let live = |by: &str| {
             let of = |port: i32, protocol: &str| format!("k:{}", json!({"port": port, "protocol": protocol}));
             let ports = json!({of(81, "TCP"): {}, of(9, "TCP"): {}, of(53, "UDP"): {}, of(54, "UDP"): {}});
-            json!({"metadata": {"managedFields": held(by, json!({"f:spec": {"f:ports": ports}}))},
+            json!({"metadata": {"managedFields": held(by, &json!({"f:spec": {"f:ports": ports}}))},
                 "spec": {"ports": [{"name": "http", "port": 81, "protocol": "TCP"}, {"name": "theirs", "port": 9, "protocol": "TCP"},
                     {"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns", "port": 54, "protocol": "UDP"}]}})
         };
@@ -152,7 +152,7 @@ mod tests {
             let containers = json!({r#"k:{"name":"web"}"#: {"f:ports": {key: {}}}});
             let fields = json!({"f:spec": {"f:template": {"f:spec": {"f:containers": containers}}}});
             let ports = json!([{"name": "http", "containerPort": port, "protocol": "TCP"}]);
-            json!({"metadata": {"managedFields": held("kubectl-edit", fields)},
+            json!({"metadata": {"managedFields": held("kubectl-edit", &fields)},
                 "spec": {"template": {"spec": {"containers": [{"name": "web", "ports": ports}]}}}})
         };
         assert_eq!(in_the_way(&pods(80), &pods(81)), ["/spec/template/spec/containers/0/ports/0"]);

@@ -165,10 +165,8 @@ fn held_by(kind: Kind, name: &str) -> &'static [&'static str] {
         (Kind::NetworkPolicy, "fc-net-alone") => &["peers", "agent", "migrate", "model", "api", "free"],
         (Kind::NetworkPolicy, "fc-net-data") => &["db", "web"],
         (Kind::NetworkPolicy, "fc-net-front") => &["web"],
-        (Kind::PersistentVolumeClaim, "fc-data") => &["db"],
-        (Kind::PersistentVolumeClaim, "fc-models") => &["model"],
-        (Kind::ConfigMap, _) => &["db"],
-        (Kind::Service, "inference") => &["model"],
+        (Kind::PersistentVolumeClaim, "fc-data") | (Kind::ConfigMap, _) => &["db"],
+        (Kind::PersistentVolumeClaim, "fc-models") | (Kind::Service, "inference") => &["model"],
         _ => &[],
     }
 }
