@@ -64,10 +64,10 @@ impl Kind {
 
     /// The kind as manifests write it.
     pub fn of(kind: &str) -> Kind {
-        Kind::WATCHED
-            .into_iter()
+        let mut known = Kind::WATCHED.into_iter().chain(Kind::CHILDREN);
+        known
             .find(|k| k.to_string() == kind)
-            .unwrap_or_else(|| panic!("{kind} is not a kind the tests watch: add it to Kind::WATCHED"))
+            .unwrap_or_else(|| panic!("{kind} is not a kind that the tests know: add it to Kind::CHILDREN"))
     }
 
     /// Whether it runs the pods of a service.

@@ -8,4 +8,4 @@ pub mod labels;
 mod reduce;
 
 pub use kind::Kind;
-pub use reduce::{Child, ChildId, Condition, Facts, MANAGER, PodFacts, ReplicasOwner, RouteFacts};
+pub use reduce::{BalancerFacts, Child, ChildId, Condition, Facts, MANAGER, PodFacts, ReplicasOwner, RouteFacts};

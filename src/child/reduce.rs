@@ -90,6 +90,9 @@ pub struct Facts {
     /// Whether a Service is headless.
     #[serde(skip)]
     pub headless: bool,
+    /// Of a Service that asks for a load balancer.
+    #[serde(skip)]
+    pub balancer: Option<BalancerFacts>,
     /// Where a load balancer answers.
     #[serde(skip)]
     pub addresses: Vec<String>,
@@ -126,6 +129,15 @@ pub enum ReplicasOwner {
     /// Anybody else's, or nobody's.
     #[default]
     Other,
+}
+
+/// What is kept of a Service that asks for a load balancer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BalancerFacts {
+    /// Which load balancer, where it says; the server lets nobody change that.
+    pub class: Option<String>,
+    /// Whether we said it: clouds have webhooks that do.
+    pub is_ours: bool,
 }
 
 /// What is kept of an HTTPRoute.
@@ -197,6 +209,11 @@ impl Child {
         self.meta.labels.as_ref().and_then(|l| l.get(key)).map_or("", String::as_str)
     }
 
+    /// Whether it has this label of ours, whatever its value.
+    pub fn has_label(&self, key: &str) -> bool {
+        self.meta.labels.as_ref().is_some_and(|labels| labels.contains_key(key))
+    }
+
     /// One of our annotations.
     pub fn annotation(&self, key: &str) -> Option<&str> {
         self.meta.annotations.as_ref()?.get(key).map(String::as_str)
@@ -249,6 +266,10 @@ impl Facts {
         self.read_counts(object);
         spec["resources"]["requests"]["storage"].as_str().unwrap_or_default().clone_into(&mut self.storage);
         self.headless = spec["clusterIP"] == "None";
+        self.balancer = (spec["type"] == "LoadBalancer").then(|| BalancerFacts {
+            class: spec["loadBalancerClass"].as_str().map(str::to_owned),
+            is_ours: Digest::owned_part(object, MANAGER, &["spec", "loadBalancerClass"]).is_some(),
+        });
         self.route = RouteFacts::read(object);
         let ingress = object["status"]["loadBalancer"]["ingress"].as_array().into_iter().flatten();
         self.addresses =

@@ -5,12 +5,12 @@
 //! item another name first, since a Service may never be without ports, and takes it away once ours is there.
 
 use kube::api::{Patch, PatchParams};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::error::Failure;
 use super::store::StackKey;
 use super::writer::Writer;
-use crate::child::{Child, ChildId};
+use crate::child::{Child, ChildId, MANAGER};
 
 const DISPLACED: &str = "displaced";
 
@@ -60,20 +60,45 @@ async fn patch(
     writer.bounded(false, async { api.patch(&id.name, &params, &Patch::<Value>::Json(patch)).await }).await.map(|_| ())
 }
 
-/// JSON pointers of the live items that have a name of ours under another key.
+/// JSON pointers of the live items that have a name of ours under another key, and that others hold: what is ours alone goes with our apply.
 fn in_the_way(wanted: &Value, live: &Value) -> Vec<String> {
     let key = |item: &Value| (item["port"].clone(), item["containerPort"].clone(), item["protocol"].clone());
     let find = |list: String| {
         let ours = items(wanted, &list);
         let stands = |item: &Value| {
-            ours.iter().any(|our| our["name"] == item["name"]) && !ours.iter().any(|our| key(our) == key(item))
+            ours.iter().any(|our| our["name"] == item["name"])
+                && !ours.iter().any(|our| key(our) == key(item))
+                && others_hold(live, &list, item)
         };
-        let live = items(live, &list);
+        let there = items(live, &list);
         let found: Vec<String> =
-            live.iter().enumerate().filter(|(_, item)| stands(item)).map(|(at, _)| format!("{list}/{at}")).collect();
+            there.iter().enumerate().filter(|(_, item)| stands(item)).map(|(at, _)| format!("{list}/{at}")).collect();
         found
     };
     lists(live).into_iter().flat_map(find).collect()
+}
+
+/// Whether another manager than ours holds something of this item of a list, by `managedFields`.
+fn others_hold(live: &Value, list: &str, item: &Value) -> bool {
+    let is_of_item = |(key, _): (&String, &Value)| {
+        let key = key.strip_prefix("k:").and_then(|key| serde_json::from_str::<Map<String, Value>>(key).ok());
+        key.is_some_and(|key| key.iter().all(|(field, value)| item[field.as_str()] == *value))
+    };
+    let holds = |entry: &Value| {
+        let (mut fields, mut there) = (&entry["fieldsV1"], live);
+        for step in list.split('/').skip(1) {
+            if let Ok(at) = step.parse::<usize>() {
+                there = &there[at];
+                fields = &fields[format!("k:{}", json!({"name": there["name"]}))];
+            } else {
+                there = &there[step];
+                fields = &fields[format!("f:{step}")];
+            }
+        }
+        fields.as_object().is_some_and(|fields| fields.iter().any(is_of_item))
+    };
+    let is_other = |entry: &&Value| entry["manager"] != MANAGER || entry["operation"] != "Apply";
+    items(live, "/metadata/managedFields").iter().filter(is_other).any(holds)
 }
 
 /// JSON pointers of the items that were given another name, last first, so that each is still right when the ones before it are gone.
@@ -105,14 +130,31 @@ fn items(object: &Value, list: &str) -> Vec<Value> {
 mod tests {
     use super::*;
 
+    fn held(by: &str, fields: &Value) -> Value {
+        json!([{"manager": by, "operation": if by == MANAGER { "Apply" } else { "Update" }, "fieldsV1": fields}])
+    }
+
     #[test]
     fn only_foreign_items_of_our_names_are_in_the_way() {
         let wanted = json!({"spec": {"ports": [{"name": "http", "port": 80, "protocol": "TCP"}, {"name": "dns", "port": 53, "protocol": "UDP"}]}});
-        let live = json!({"spec": {"ports": [{"name": "http", "port": 81, "protocol": "TCP"}, {"name": "theirs", "port": 9, "protocol": "TCP"},
-            {"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns", "port": 54, "protocol": "UDP"}]}});
-        assert_eq!(in_the_way(&wanted, &live), ["/spec/ports/0", "/spec/ports/3"]);
+        let live = |by: &str| {
+            let of = |port: i32, protocol: &str| format!("k:{}", json!({"port": port, "protocol": protocol}));
+            let ports = json!({of(81, "TCP"): {}, of(9, "TCP"): {}, of(53, "UDP"): {}, of(54, "UDP"): {}});
+            json!({"metadata": {"managedFields": held(by, &json!({"f:spec": {"f:ports": ports}}))},
+                "spec": {"ports": [{"name": "http", "port": 81, "protocol": "TCP"}, {"name": "theirs", "port": 9, "protocol": "TCP"},
+                    {"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns", "port": 54, "protocol": "UDP"}]}})
+        };
+        assert_eq!(in_the_way(&wanted, &live("kubectl-edit")), ["/spec/ports/0", "/spec/ports/3"]);
+        assert!(in_the_way(&wanted, &live(MANAGER)).is_empty(), "what we hold alone goes when we say something else");
         assert!(in_the_way(&wanted, &wanted).is_empty());
-        let pods = |port: i32| json!({"spec": {"template": {"spec": {"containers": [{"ports": [{"name": "http", "containerPort": port, "protocol": "TCP"}]}]}}}});
+        let pods = |port: i32| {
+            let key = format!("k:{}", json!({"containerPort": port, "protocol": "TCP"}));
+            let containers = json!({r#"k:{"name":"web"}"#: {"f:ports": {key: {}}}});
+            let fields = json!({"f:spec": {"f:template": {"f:spec": {"f:containers": containers}}}});
+            let ports = json!([{"name": "http", "containerPort": port, "protocol": "TCP"}]);
+            json!({"metadata": {"managedFields": held("kubectl-edit", &fields)},
+                "spec": {"template": {"spec": {"containers": [{"name": "web", "ports": ports}]}}}})
+        };
         assert_eq!(in_the_way(&pods(80), &pods(81)), ["/spec/template/spec/containers/0/ports/0"]);
     }
 

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Service as Object, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{Part, filled, metadata};
-use crate::api::{Protocol, PublishType};
+use crate::api::{NetworkMode, Protocol, PublishType};
 use crate::child::labels;
 use crate::stack::{Service, Stack, Workload};
 
@@ -15,9 +15,10 @@ const NODE_PORTS: std::ops::RangeInclusive<i32> = 30_000..=32_767;
 
 /// `<service>`, exactly: what others dial, on container ports. Targets are named, so that each pod answers on the port of its own revision
 /// (T3). Without known ports it is headless: every port of every pod is then reachable by name, as in Compose. A Job without ports has none:
-/// nothing waits at the other end.
+/// nothing waits at the other end; nor has a service without a network, which has no name in Compose.
 pub(super) fn in_stack(stack: &Stack, service: &Service) -> Option<Object> {
-    if matches!(service.workload, Workload::Job(_)) && service.ports.is_empty() {
+    let waits_for_nobody = matches!(service.workload, Workload::Job(_)) && service.ports.is_empty();
+    if waits_for_nobody || service.network_mode == NetworkMode::None {
         return None;
     }
     let part = Part::Service(service.name.clone());

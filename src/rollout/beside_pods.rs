@@ -27,7 +27,7 @@ impl Planner<'_> {
             None => (Guard::Absent, after),
             Some(live) if live.is_going() => return,
             Some(live) => {
-                if self.waits_for_pods(id, wanted) || difference(id, wanted, &live, None, self.seen) == Difference::None
+                if difference(id, wanted, &live, None, self.seen) == Difference::None || self.waits_for_pods(id, wanted)
                 {
                     return;
                 }
@@ -50,8 +50,8 @@ impl Planner<'_> {
         self.out.writes.push(Write { id: id.clone(), body, after, instead_of });
     }
 
-    /// Whether a change has to wait, since pods that keep an older template need what is there. Scaling between counts above zero is not gated, and a
-    /// network that is not internal only opens.
+    /// Whether a change has to wait, since pods that keep an older template need what is there: those of held services, and of services that are gone from
+    /// the stack and stay until the others are at rest. Scaling between counts above zero is not gated, and a network that is not internal only opens.
     fn waits_for_pods(&self, id: &ChildId, wanted: &Wanted) -> bool {
         let is_held = |service: &Service| self.is_held(&service.name) && self.has_workload(&service.name);
         let services = || self.stack.services.values();
@@ -59,11 +59,26 @@ impl Planner<'_> {
             Part::Service(name) => !matches!(id.kind, Kind::Autoscaler | Kind::Budget) && self.is_held(name),
             Part::Network(network) => {
                 self.stack.networks.get(network).is_some_and(|n| n.internal)
-                    && services().any(|s| s.networks.contains(network) && is_held(s))
+                    && (services().any(|s| s.networks.contains(network) && is_held(s))
+                        || self.is_on_older_pods(&labels::in_network(network)))
             }
-            Part::Alias(alias) => services().any(|s| s.aliases.contains(alias) && is_held(s)),
+            Part::Alias(alias) => {
+                services().any(|s| s.aliases.contains(alias) && is_held(s))
+                    || self.is_on_older_pods(&labels::answers_to(alias))
+            }
             Part::Stack | Part::Volume(_) | Part::Config(_) => false,
         }
+    }
+
+    /// Whether running pods have this label by a template that stays for now, whatever their service says of itself by now.
+    fn is_on_older_pods(&self, label: &str) -> bool {
+        let mut pods = self.seen.children.iter().filter(|(id, _)| id.kind == Kind::Pod).map(|(_, pod)| pod);
+        pods.any(|pod| {
+            let service =
+                Some(pod.label(labels::SERVICE)).filter(|name| !name.is_empty()).unwrap_or(pod.label(labels::JOB));
+            let stays = self.is_held(service) || !self.stack.services.contains_key(service);
+            stays && pod.has_label(label) && !pod.is_going() && !pod.facts.pod.ended
+        })
     }
 
     /// An autoscaler follows its workload: made first, it would find nothing to scale. The policy that denies follows those that open: should one of them
@@ -140,11 +155,13 @@ fn uses(service: &Service, name: &str, kind: Kind) -> bool {
     mounts || (kind == Kind::ConfigMap && env().any(|config| config == name))
 }
 
-/// What the server would refuse, or take without acting on it: a Service to or from headless (T10); a claim that is not bound yet, which
-/// holds no data and cannot grow (T9, T30).
+/// What the server would refuse, or take without acting on it: a Service to or from headless (T10), or to another load balancer; a claim that is not
+/// bound yet, which holds no data and cannot grow (T9, T30).
 fn cannot_become(kind: Kind, live: &Child, wanted: &Wanted) -> bool {
     match kind {
-        Kind::Service => live.facts.headless != (wanted.object["spec"]["clusterIP"] == "None"),
+        Kind::Service => {
+            live.facts.headless != (wanted.object["spec"]["clusterIP"] == "None") || changes_balancer(live, wanted)
+        }
         Kind::Claim => {
             live.facts.phase == "Pending"
                 && wanted.object["spec"]["resources"]["requests"]["storage"] != live.facts.storage.as_str()
@@ -161,6 +178,15 @@ fn cannot_become(kind: Kind, live: &Child, wanted: &Wanted) -> bool {
         | Kind::Ingress
         | Kind::Pod => false,
     }
+}
+
+/// Whether another load balancer is to serve: the class of one that serves is fixed. One that a webhook wrote where we say none is not ours to change.
+fn changes_balancer(live: &Child, wanted: &Wanted) -> bool {
+    let Some(there) = live.facts.balancer.as_ref().filter(|_| wanted.object["spec"]["type"] == "LoadBalancer") else {
+        return false;
+    };
+    let class = wanted.object["spec"]["loadBalancerClass"].as_str();
+    there.class.as_deref() != class && (class.is_some() || there.is_ours)
 }
 
 /// Why a bound claim cannot have the wanted size: it is larger. A retained claim may be, and a size that was raised and lowered again.

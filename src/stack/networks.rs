@@ -121,3 +121,54 @@ pub(super) fn without_walls(services: &BTreeMap<String, Service>, spec: &AppStac
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::check;
+    use crate::api::{AppStack, PodSecurity};
+
+    fn of(web: &Value) -> (bool, bool) {
+        let volumes = json!({"own": {"size": "1Gi", "perReplica": true}});
+        let spec = json!({"services": {"web": web}, "volumes": volumes});
+        let stack =
+            check(&AppStack::new("shop", serde_json::from_value(spec).unwrap()), PodSecurity::Baseline).unwrap();
+        (stack.services["web"].headless, stack.services["web"].publish_not_ready)
+    }
+
+    // reference/compose.md 2.7 and trap 7.
+    #[test]
+    fn what_a_name_answers_with_where_the_stack_does_not_say() {
+        let ports = json!({"http": {"port": 80}});
+        let own = json!({"/own": {"volume": "own"}});
+        let auto = json!({"min": 1, "max": 3, "cpuPercent": 50});
+        let dials = |host: &str| json!({"exec": ["curl", "-f", format!("http://{host}/")]});
+        let asks = json!({"requests": {"cpu": 1}});
+        for (written, (headless, publish_not_ready)) in [
+            (json!({"ports": ports}), (false, false)),
+            (json!({"ports": ports, "replicas": 3}), (false, false)),
+            (json!({}), (true, false)),
+            (json!({"replicas": 2}), (true, true)),
+            (json!({"replicas": 2, "publishNotReady": false}), (true, false)),
+            (json!({"ports": ports, "endpointMode": "DNSRR"}), (true, false)),
+            (json!({"ports": ports, "endpointMode": "DNSRR", "replicas": 0}), (true, false)),
+            (json!({"ports": ports, "endpointMode": "DNSRR", "replicas": 2}), (true, true)),
+            (json!({"ports": ports, "endpointMode": "DNSRR", "autoscale": auto, "resources": asks}), (true, true)),
+            (json!({"ports": ports, "endpointMode": "VIP", "replicas": 2}), (false, false)),
+            (json!({"ports": ports, "mode": "Global"}), (true, false)),
+            (json!({"ports": ports, "mode": "Global", "endpointMode": "VIP"}), (false, false)),
+            (json!({"ports": ports, "mounts": own}), (true, true)),
+            (json!({"ports": ports, "mounts": own, "publishNotReady": false}), (true, false)),
+            (json!({"ports": ports, "healthcheck": dials("web")}), (false, true)),
+            (json!({"ports": ports, "healthcheck": dials("localhost")}), (false, false)),
+            (json!({"ports": ports, "healthcheck": dials("web"), "publishNotReady": false}), (false, false)),
+            (json!({"ports": ports, "publishNotReady": true}), (false, true)),
+            (json!({"ports": ports, "mode": "Job"}), (false, false)),
+        ] {
+            let mut web = written.clone();
+            web["image"] = json!("web:1");
+            assert_eq!(of(&web), (headless, publish_not_ready), "{written}");
+        }
+    }
+}

@@ -91,7 +91,7 @@ fn a_foreign_object_is_never_touched_and_the_rest_goes_on() {
     e2e::cluster::Cluster::get();
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let children = rendered(&with_a_free_service());
-        assert!(children.len() >= 26, "expected one of each kind from `appstack render`, saw {}", children.len());
+        assert!(children.len() >= 31, "expected one of each kind from `appstack render`, saw {}", children.len());
         let outcomes = stream::iter(children).map(|(kind, name)| {
             let test = format!("ownership_{}_{}", kind.to_string().to_lowercase(), name.replace('-', "_"));
             let what = format!("{kind}/{name}");
@@ -130,6 +130,18 @@ async fn conflict(t: Arc<Live>, kind: Kind, name: &str) {
     })
     .await;
     println!("{kind} {name}: {}: {}", told.0, json::text(&told.1, "/message"));
+    // A policy or a claim holds every service that needs it.
+    let held = held_by(kind, name);
+    eventually(SOON, &format!("{held:?} to be held"), async || {
+        let status = t.space.status("fc").await;
+        let wrong = held.iter().find(|s| status["services"][**s]["reason"] != "NameConflict");
+        if wrong.is_none() { Ok(()) } else { Err(format!("{wrong:?}: {status:#}")) }
+    })
+    .await;
+    let pods = t.space.list(Kind::Pod).await;
+    let started: Vec<&str> =
+        pods.iter().map(|p| json::label(p, "appstack.dev/service")).filter(|s| held.contains(s)).collect();
+    assert!(started.is_empty(), "{kind} {name}: pods of {started:?} were started without it");
     // The rest goes on: `free` has nothing to do with the others. The two policies that every pod needs hold every pod.
     match name {
         "fc" | "fc-dns" | "fc-populate" => {}
@@ -144,6 +156,19 @@ async fn conflict(t: Arc<Live>, kind: Kind, name: &str) {
     t.space.wait_ready("fc", SOON).await;
     let ours = t.space.get(kind, name).await.expect("our own object");
     assert_eq!(json::label(&ours, "appstack.dev/stack"), "fc", "after the foreign object has gone");
+}
+
+/// Services that may not start without an object: their walls, their claims, their configs.
+fn held_by(kind: Kind, name: &str) -> &'static [&'static str] {
+    match (kind, name) {
+        (Kind::NetworkPolicy, "fc" | "fc-dns") => &["db", "web", "peers", "agent", "migrate", "model", "api", "free"],
+        (Kind::NetworkPolicy, "fc-net-alone") => &["peers", "agent", "migrate", "model", "api", "free"],
+        (Kind::NetworkPolicy, "fc-net-data") => &["db", "web"],
+        (Kind::NetworkPolicy, "fc-net-front") => &["web"],
+        (Kind::PersistentVolumeClaim, "fc-data") | (Kind::ConfigMap, _) => &["db"],
+        (Kind::PersistentVolumeClaim, "fc-models") | (Kind::Service, "inference") => &["model"],
+        _ => &[],
+    }
 }
 
 fn unchanged(kind: Kind, before: &Value, after: &Value) {
@@ -185,6 +210,9 @@ fn with_a_free_service() -> Value {
     all["spec"]["services"]["model"] = json!({
         "image": "model:1", "networks": {"alone": {"aliases": ["inference"]}}, "mounts": {"/models": {"volume": "models"}}});
     all["spec"]["networks"]["alone"] = json!({});
+    all["spec"]["services"]["api"] = json!({
+        "image": "api:1", "networks": lonely, "ports": {"http": {"port": 8000}},
+        "routes": {"v1": {"path": "/api", "gateway": {"name": "public"}}, "old": {"path": "/old", "ingressClassName": "nginx"}}});
     all["spec"]["services"]["free"] = json!({"image": "free:1", "networks": {"alone": {}}});
     all
 }
@@ -217,6 +245,8 @@ fn foreign(kind: Kind, name: &str) -> Value {
         }}),
         Kind::Job => json!({"spec": {"suspend": true, "template": {"spec": {
             "restartPolicy": "Never", "containers": [{"name": "foreign", "image": "foreign:1"}]}}}}),
+        Kind::HttpRoute => json!({"spec": {"parentRefs": [{"name": "theirs"}]}}),
+        Kind::Ingress => json!({"spec": {"defaultBackend": {"service": {"name": "theirs", "port": {"number": 80}}}}}),
         Kind::PodDisruptionBudget => json!({"spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels}}}),
         other => panic!("{other} is no child"),
     };

@@ -5,5 +5,6 @@ mod counts;
 mod fills;
 mod kinds;
 mod laws;
+mod names;
 mod promises;
 mod world;

@@ -1,0 +1,113 @@
+//! Names and walls that pods of an older template still need, and Services that become others.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::promises::held;
+use super::world::{World, id};
+use crate::child::{BalancerFacts, ChildId, Kind};
+use crate::rollout::{Body, Guard, Write};
+
+fn service(name: &str) -> ChildId {
+    ChildId { kind: Kind::Service, name: name.into() }
+}
+
+fn write_of<'a>(writes: &'a [Write], id: &ChildId) -> Option<&'a Write> {
+    writes.iter().find(|write| write.id == *id)
+}
+
+fn aliased(db: &str, web: Option<&Value>) -> Value {
+    let mut services = json!({
+        "db": {"image": db},
+        "api": {"image": "api:1", "ports": {"grpc": {"port": 9000}}, "networks": {"default": {"aliases": ["front"]}}},
+    });
+    if let Some(web) = web {
+        services["web"] = web.clone();
+        services["web"]["dependsOn"] = json!({"db": {}});
+        services["web"]["ports"] = json!({"http": {"port": 8000}});
+    }
+    services
+}
+
+#[test]
+fn a_name_that_a_held_service_has_dropped_keeps_the_ports_of_its_pods() {
+    let mut world =
+        World::new(&aliased("db:1", Some(&json!({"image": "web:1", "networks": {"default": {"aliases": ["front"]}}}))));
+    world.settle();
+    world.edit(&aliased("db:2", Some(&json!({"image": "web:2"}))));
+    world.pass();
+    assert!(held(&world, "web"));
+    let ports = |world: &World| {
+        let live = world.children.get(&service("front")).and_then(|child| child.digest);
+        live == Some(world.wanted[&service("front")].digest)
+    };
+    assert!(!ports(&world), "the pods of web still answer to it");
+    world.complete("db");
+    assert!(world.pass().contains(&service("front")), "with the template that drops it");
+    assert!(ports(&world));
+    world.settle();
+}
+
+#[test]
+fn a_name_that_a_service_gone_from_the_stack_had_keeps_the_ports_of_its_pods() {
+    let web = json!({"image": "web:1", "networks": {"default": {"aliases": ["front"]}}});
+    let mut world = World::new(&aliased("db:1", Some(&web)));
+    world.settle();
+    world.edit(&aliased("db:2", None));
+    assert_eq!(world.pass(), [id("db")], "web runs until db is at rest, and answers to the name meanwhile");
+    world.complete("db");
+    world.settle();
+    assert!(world.children[&service("front")].digest == Some(world.wanted[&service("front")].digest));
+}
+
+#[test]
+fn a_network_that_a_held_service_has_left_walls_in_its_pods_no_sooner() {
+    let services = |tag: &str, network: &str| {
+        json!({"db": {"image": format!("db:{tag}")},
+            "web": {"image": format!("web:{tag}"), "dependsOn": {"db": {}}, "networks": {network: {}}},
+            "user": {"image": "user:1", "networks": {"back": {}}}})
+    };
+    let back = |internal: bool| json!({"networks": {"back": {"internal": internal}, "front": {}}});
+    let mut world = World::with(&services("1", "back"), &back(false));
+    world.settle();
+    world.edit_with(&services("2", "front"), &back(true));
+    let wall = ChildId { kind: Kind::NetworkPolicy, name: "s-net-back".into() };
+    assert!(!world.pass().contains(&wall), "the pods of web are members still, and may go out");
+    world.complete("db");
+    world.pass();
+    world.settle();
+    assert_eq!(world.children[&wall].digest, Some(world.wanted[&wall].digest));
+}
+
+#[test]
+fn another_load_balancer_means_another_service() {
+    let services = |class: &Value| {
+        let mut publish = json!({"type": "LoadBalancer"});
+        if class.is_string() {
+            publish["loadBalancerClass"] = class.clone();
+        }
+        json!({"web": {"image": "web:1", "ports": {"http": {"port": 80, "published": 80}}, "publish": publish}})
+    };
+    let live = |class: Option<&str>, is_ours: bool| Some(BalancerFacts { class: class.map(str::to_owned), is_ours });
+    let cases = [
+        (live(Some("a"), true), json!("b"), true),
+        (live(Some("a"), true), Value::Null, true),
+        (live(None, false), json!("b"), true),
+        (live(Some("webhook"), false), json!("b"), true),
+        (live(Some("webhook"), false), Value::Null, false), // somebody else's word, where we say nothing
+        (None, json!("b"), false),                          // it was no load balancer: the type changes in place
+    ];
+    for (before, class, is_made_anew) in cases {
+        let mut world = World::new(&services(&json!("first")));
+        world.settle();
+        let published = service("web-published");
+        Arc::make_mut(world.children.get_mut(&published).unwrap()).facts.balancer = before.clone();
+        world.edit(&services(&class));
+        let plan = world.plan();
+        let write = write_of(&plan.writes, &published).expect("a write");
+        assert_eq!(write.instead_of.is_some(), is_made_anew, "{before:?} -> {class}");
+        let is_create = matches!(write.body, Body::Object { guard: Guard::Absent, .. });
+        assert_eq!(is_create, is_made_anew);
+    }
+}
