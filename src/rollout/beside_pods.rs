@@ -65,6 +65,7 @@ impl Planner<'_> {
             Part::Alias(alias) => {
                 services().any(|s| s.aliases.contains(alias) && is_held(s))
                     || self.is_on_older_pods(&labels::answers_to(alias))
+                    || self.is_name_of_one_gone(id)
             }
             Part::Stack | Part::Volume(_) | Part::Config(_) => false,
         }
@@ -79,6 +80,15 @@ impl Planner<'_> {
             let stays = self.is_held(service) || !self.stack.services.contains_key(service);
             stays && pod.has_label(label) && !pod.is_going() && !pod.facts.pod.ended
         })
+    }
+
+    /// Whether a name is that of a service which is gone from the stack, while its pods serve: whoever takes the name over is not up yet.
+    fn is_name_of_one_gone(&self, id: &ChildId) -> bool {
+        let service = self.seen.children.get(id).map_or("", |live| live.label(labels::SERVICE));
+        let serves = |pod: &&Child| !pod.is_going() && !pod.facts.pod.ended;
+        !service.is_empty()
+            && !self.stack.services.contains_key(service)
+            && self.parts.service(service).pods.iter().any(serves)
     }
 
     /// An autoscaler follows its workload: made first, it would find nothing to scale. The policy that denies follows those that open: should one of them
@@ -96,7 +106,8 @@ impl Planner<'_> {
         }
     }
 
-    /// Children without which the pods of a service must not start: its walls, its claims, its configs, and the names it answers to.
+    /// Children without which the pods of a service must not start: its walls, its claims, its configs, and the names it answers to. Not the published
+    /// one: who cannot be published serves the others all the same, and what is in its way may be a service that leaves when they have rolled.
     pub(super) fn needed_by(&self, service: &Service, beside: &[&ChildId]) -> Vec<ChildId> {
         let shared = self.shared.iter().filter(|(id, part)| match part {
             Part::Stack => true,
@@ -105,7 +116,8 @@ impl Planner<'_> {
             Part::Alias(name) => service.aliases.contains(name),
             Part::Service(_) => false,
         });
-        shared.map(|(id, _)| (*id).clone()).chain(beside.iter().map(|id| (*id).clone())).collect()
+        let own = beside.iter().filter(|id| id.kind != Kind::Service || id.name == service.name);
+        shared.map(|(id, _)| (*id).clone()).chain(own.map(|id| (*id).clone())).collect()
     }
 
     /// Claims that a StatefulSet made for the pods of a service are not wanted by name; they grow one by one.
