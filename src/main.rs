@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use appstack::cli::{answer, graph, render, run, scale, status, validate};
+use appstack::cli::{answer, check, graph, render, run, scale, status, validate};
 use appstack::generate;
 use clap::{Parser, Subcommand};
 
@@ -23,6 +23,7 @@ enum Command {
     Graph(graph::GraphArgs),
     Status(status::StatusArgs),
     Scale(scale::ScaleArgs),
+    Check(check::CheckArgs),
     /// Print the CustomResourceDefinition
     Crd,
     /// Print the ClusterRole that the operator needs
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Graph(args) => graph::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Scale(args) => scale::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Crd => generated(generate::crd_yaml(), "CustomResourceDefinition"),
         Command::Rbac => generated(generate::rbac_yaml(), "ClusterRole"),
     }

@@ -27,7 +27,7 @@ pub enum Kind {
     HttpRoute,
     /// The same, through an ingress controller.
     Ingress,
-    /// Watched, never written: who has started, and what ails those who have not.
+    /// Watched, never written, deleted only where its owner is lost: who has started, and what ails those who have not.
     Pod,
 }
 

@@ -1,4 +1,5 @@
 //! The commands of the `appstack` program, one file each.
+pub mod check;
 pub mod document;
 pub mod field;
 pub mod findings;

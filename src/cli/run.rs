@@ -66,7 +66,8 @@ enum LogFormat {
     Text,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// A duration of the command line, as in the API.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     crate::api::Duration(text.to_owned())
         .parse()
         .ok_or_else(|| "a duration such as 15s or 1m30s (units h, m, s, ms)".into())

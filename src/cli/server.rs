@@ -13,7 +13,14 @@ use crate::api::AppStack;
 pub struct Which {
     /// Name of the stack
     pub(super) name: String,
-    /// Its namespace [default: that of the kubeconfig's context]
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Which namespace of which cluster.
+#[derive(Args, Clone, Debug)]
+pub struct Place {
+    /// The namespace [default: that of the kubeconfig's context]
     #[arg(long, short, value_name = "NAMESPACE")]
     namespace: Option<String>,
     /// Context of the kubeconfig [default: the current one]
@@ -39,14 +46,10 @@ pub(super) fn ask(
         return ExitCode::from(3);
     };
     runtime.block_on(async {
-        let client: Client = match client(which.context.clone()).await {
-            Ok(client) => client,
-            Err(error) => {
-                eprintln!("error: could not find an API server: {error}; set KUBECONFIG or --context");
-                return ExitCode::from(3);
-            }
+        let (client, namespace) = match connect(&which.place).await {
+            Ok(found) => found,
+            Err(code) => return code,
         };
-        let namespace = which.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
         let api = Api::namespaced(client, &namespace);
         let asked = Asked { name: which.name.clone(), namespace, api };
         question(&asked).await.unwrap_or_else(|error| {
@@ -55,6 +58,20 @@ pub(super) fn ask(
             ExitCode::from(code)
         })
     })
+}
+
+/// A client, and the namespace that is meant. Where there is no cluster, says so and returns exit code 3.
+pub(super) async fn connect(place: &Place) -> Result<(Client, String), ExitCode> {
+    match client(place.context.clone()).await {
+        Ok(client) => {
+            let namespace = place.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
+            Ok((client, namespace))
+        }
+        Err(error) => {
+            eprintln!("error: could not find an API server: {error}; set KUBECONFIG or --context");
+            Err(ExitCode::from(3))
+        }
+    }
 }
 
 impl Asked {
@@ -71,6 +88,11 @@ impl Asked {
 /// Whether the server has understood, and says no: asking again changes nothing.
 pub(super) fn is_refused(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 409 | 422))
+}
+
+/// What went wrong, in the server's words, and what to do.
+pub(super) fn words(error: &kube::Error, namespace: &str) -> String {
+    refusal(error, namespace).1
 }
 
 /// Exit code, and why: the server's words without the rest of its answer, and what to do.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::api::{AppStack, AppStackStatus, ServiceState, ServiceStatus};
+use crate::report::not_enforced;
 
 /// A line per service, in kubectl's style, under a line on the whole stack; the reason comes last. On a `terminal` of so many columns it is coloured,
 /// and cut so that no line wraps.
@@ -30,6 +31,9 @@ pub fn table(stack: &AppStack, terminal: Option<usize>) -> String {
     };
     let widths: Vec<usize> = (0..5).map(width).collect();
     let mut text = head;
+    if let Some(open) = not_enforced(&status.conditions) {
+        text.push_str(&format!("warning: {open}\n"));
+    }
     for (at, row) in rows.iter().enumerate() {
         let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         let line = cells.join("   ");

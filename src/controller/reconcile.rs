@@ -77,7 +77,8 @@ pub async fn reconcile(context: &Context, key: &StackKey) -> Outcome {
                 let (plan, next) = roll_out(context, key, stack, model, wanted, &mut memory).await;
                 let children = context.store.children(key);
                 let parts = Parts::of(wanted, &children);
-                let subject = Subject { stack: model, wanted, children: &children, parts: &parts, plan: &plan };
+                let walls = stack.annotations().get(report::PROOF).and_then(|proof| proof.parse().ok());
+                let subject = Subject { stack: model, wanted, children: &children, parts: &parts, plan: &plan, walls };
                 (report::report(&subject, generation, &before, Timestamp::now()), next)
             }
         }

@@ -31,19 +31,7 @@ pub(super) fn conditions(
     now: Timestamp,
 ) -> Vec<Condition> {
     let condition = |r#type: &str, is: bool| {
-        let status = if is { "True" } else { "False" };
-        let since = before
-            .iter()
-            .find(|c| c.type_ == r#type && c.status == status)
-            .map_or(Time(now), |c| c.last_transition_time.clone());
-        Condition {
-            type_: r#type.into(),
-            status: status.into(),
-            reason: reason.into(),
-            message: bounded(message),
-            observed_generation: Some(generation),
-            last_transition_time: since,
-        }
+        condition((r#type, if is { "True" } else { "False" }), reason, message, generation, before, now)
     };
     let mut all = vec![condition("Ready", verdict == Verdict::Ready)];
     match verdict {
@@ -52,4 +40,27 @@ pub(super) fn conditions(
         Verdict::Ready | Verdict::Resting => {}
     }
     all
+}
+
+/// A condition of this type and status, in it since it last changed.
+pub(super) fn condition(
+    (r#type, status): (&str, &str),
+    reason: &str,
+    message: &str,
+    generation: i64,
+    before: &[Condition],
+    now: Timestamp,
+) -> Condition {
+    let since = before
+        .iter()
+        .find(|c| c.type_ == r#type && c.status == status)
+        .map_or(Time(now), |c| c.last_transition_time.clone());
+    Condition {
+        type_: r#type.into(),
+        status: status.into(),
+        reason: reason.into(),
+        message: bounded(message),
+        observed_generation: Some(generation),
+        last_transition_time: since,
+    }
 }

@@ -4,6 +4,7 @@
 
 mod conditions;
 mod events;
+mod isolation;
 mod routes;
 mod services;
 mod status;
@@ -12,4 +13,5 @@ mod status;
 mod tests;
 
 pub use events::{Event, folded};
+pub use isolation::{NETWORK_ISOLATION, PROOF, Proof, not_enforced};
 pub use status::{Report, Subject, invalid, report, suspended, undecodable};

@@ -7,6 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::conditions::{Verdict, conditions};
 use super::events::{self, Event};
+use super::isolation::{self, Proof, isolation};
 use super::services;
 use crate::api::{AppStackStatus, ServiceState, ServiceStatus};
 use crate::child::{Child, ChildId};
@@ -30,6 +31,8 @@ pub struct Subject<'a> {
     pub parts: &'a Parts<'a>,
     /// What happens now.
     pub plan: &'a Plan,
+    /// Whether the cluster enforces walls, if somebody has tried it.
+    pub walls: Option<Proof>,
 }
 
 /// What is said.
@@ -54,9 +57,11 @@ pub fn report(of: &Subject<'_>, generation: i64, before: &AppStackStatus, now: T
         .values()
         .filter(|s| matches!(s.state, ServiceState::Ready | ServiceState::Completed | ServiceState::Stopped))
         .count();
+    let mut conditions = conditions(verdict, reason, &message, generation, &before.conditions, now);
+    conditions.push(isolation(of.stack, of.walls, generation, &before.conditions, now));
     let status = AppStackStatus {
         observed_generation: Some(generation),
-        conditions: conditions(verdict, reason, &message, generation, &before.conditions, now),
+        conditions,
         summary: Some(format!("{done}/{}", services.len())),
         waiting_on: waiting_on(of, &services).map(|text| bounded(&text)),
         services,
@@ -95,12 +100,10 @@ fn resting(
     before: &AppStackStatus,
     now: Timestamp,
 ) -> Report {
-    let status = AppStackStatus {
-        observed_generation: Some(generation),
-        conditions: conditions(verdict, reason, message, generation, &before.conditions, now),
-        waiting_on: None,
-        ..before.clone()
-    };
+    let mut conditions = conditions(verdict, reason, message, generation, &before.conditions, now);
+    conditions.extend(isolation::kept(&before.conditions));
+    let status =
+        AppStackStatus { observed_generation: Some(generation), conditions, waiting_on: None, ..before.clone() };
     let events = events::between(before, &status);
     Report { status, events }
 }

@@ -17,6 +17,7 @@ struct Scene {
     stack: Stack,
     wanted: Children,
     children: BTreeMap<ChildId, Arc<Child>>,
+    walls: Option<super::Proof>,
 }
 
 fn at(second: i64) -> Timestamp {
@@ -30,7 +31,7 @@ impl Scene {
         .unwrap();
         let stack = check(&written, PodSecurity::Baseline).unwrap();
         let wanted = render(&stack, &Settings::default());
-        Scene { stack, wanted, children: BTreeMap::new() }
+        Scene { stack, wanted, children: BTreeMap::new(), walls: None }
     }
 
     fn workload(&mut self, service: &str, status: &serde_json::Value) {
@@ -66,8 +67,14 @@ impl Scene {
             },
         );
         let parts = Parts::of(&self.wanted, &self.children);
-        let subject =
-            Subject { stack: &self.stack, wanted: &self.wanted, children: &self.children, parts: &parts, plan: &plan };
+        let subject = Subject {
+            stack: &self.stack,
+            wanted: &self.wanted,
+            children: &self.children,
+            parts: &parts,
+            plan: &plan,
+            walls: self.walls,
+        };
         report(&subject, 4, before, at(second))
     }
 }
@@ -78,7 +85,8 @@ fn up() -> serde_json::Value {
 }
 
 fn kinds(status: &AppStackStatus) -> Vec<(&str, &str, &str)> {
-    status.conditions.iter().map(|c| (c.type_.as_str(), c.status.as_str(), c.reason.as_str())).collect()
+    let all = status.conditions.iter().filter(|c| c.type_ != "NetworkIsolation");
+    all.map(|c| (c.type_.as_str(), c.status.as_str(), c.reason.as_str())).collect()
 }
 
 #[test]
@@ -206,4 +214,25 @@ fn a_suspended_stack_is_neither_reconciling_nor_stalled() {
     let Report { status, .. } = suspended(3, &AppStackStatus::default(), at(0));
     assert_eq!(kinds(&status), [("Ready", "False", "Suspended")]);
     assert_eq!(status.observed_generation, Some(3));
+}
+
+#[test]
+fn isolation_is_unknown_until_proved_and_its_time_moves_with_its_status() {
+    let isolation = |status: &AppStackStatus| {
+        let found = status.conditions.iter().find(|c| c.type_ == "NetworkIsolation").unwrap().clone();
+        (found.status, found.reason, found.last_transition_time.0)
+    };
+    let mut scene = Scene::new();
+    let unknown = scene.report(&AppStackStatus::default(), 0).status;
+    assert_eq!(isolation(&unknown), ("Unknown".into(), "NotProven".into(), at(0)));
+    scene.walls = Some(super::Proof { enforced: true, at: at(5) });
+    let proved = scene.report(&unknown, 6).status;
+    assert_eq!(isolation(&proved), ("True".into(), "Enforced".into(), at(6)));
+    scene.walls = Some(super::Proof { enforced: true, at: at(50) });
+    assert_eq!(isolation(&scene.report(&proved, 51).status).2, at(6), "proved again");
+    assert_eq!(isolation(&suspended(4, &proved, at(60)).status).0, "True", "a stack that is left alone keeps it");
+    scene.walls = Some(super::Proof { enforced: false, at: at(70) });
+    assert_eq!(isolation(&scene.report(&proved, 71).status), ("False".into(), "NotEnforced".into(), at(71)));
+    scene.stack.isolation = crate::api::Isolation::None;
+    assert_eq!(isolation(&scene.report(&proved, 72).status).1, "NoWalls");
 }

@@ -21,7 +21,7 @@ pub(super) struct First {
     pub(super) wait: bool,
 }
 
-/// Looks at a workload that would be written now.
+/// Looks at a workload that would be written now, for the first time or again.
 pub(super) fn of(
     stack: &Stack,
     service: &Service,
@@ -31,10 +31,11 @@ pub(super) fn of(
     seen: &Seen<'_>,
     parts: &OfService<'_>,
 ) -> First {
-    if let Some(live) = live {
-        return made_anew(id, wanted, live, seen);
+    let mut first = live.map(|live| made_anew(id, wanted, live, seen)).unwrap_or_default();
+    // One that is there lives beside its predecessor, until it is to write or hold what the other has.
+    if live.is_some() && (id.kind == Kind::Job || !service.is_alone_on_its_node()) {
+        return first;
     }
-    let mut first = First::default();
     for (other, child) in seen.children {
         let is_predecessor = other.kind.starts_pods()
             && other != id

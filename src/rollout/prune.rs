@@ -9,7 +9,7 @@ use super::populate::has_ended;
 use crate::api::Isolation;
 use crate::child::{Child, ChildId, Kind, labels};
 use crate::render::Children;
-use crate::stack::{Scale, Stack};
+use crate::stack::{Scale, Stack, Workload};
 
 /// Children of ours that the stack does not want, and whose time has come:
 /// - what opens a published port, as soon as its own service is past its gate: the user has closed that port;
@@ -17,6 +17,7 @@ use crate::stack::{Scale, Stack};
 /// - an earlier workload of a service that has another one now, when that is complete, or at once in a stack that is stopped; the result of an earlier
 ///   Job, when the new one has succeeded;
 /// - the walls of a network that is no more, when no pod is behind them, one that is going included;
+/// - pods that a StatefulSet left behind, when no other one is to take them up;
 /// - a config that no template mounts, and everything else, once no remaining service is held or rolling: until then pods of the old
 ///   revision may still need it.
 ///
@@ -27,16 +28,25 @@ pub(super) fn prune(stack: &Stack, wanted: &Children, seen: &Seen<'_>, plan: &Pl
         .iter()
         .filter(|(id, child)| {
             !wanted.contains_key(id)
-                && id.kind.is_written()
                 && !child.is_going()
-                && is_ours(stack, id, child)
-                && was_applied(stack, child)
+                && if id.kind == Kind::Pod {
+                    is_left_behind(child)
+                } else {
+                    is_ours(stack, id, child) && was_applied(stack, child)
+                }
         })
         .filter(|(id, child)| {
             let service = child.label(labels::SERVICE);
             let past_gate = plan.steps.get(service).map(|step| !matches!(step, Step::Hold(_) | Step::Failed(_)));
             match id.kind {
-                Kind::Claim | Kind::Pod => false,
+                Kind::Claim => false,
+                Kind::Pod => match stack.services.get(service) {
+                    Some(now) if now.workload == Workload::StatefulSet => false,
+                    // These start only once it is gone.
+                    Some(now) if now.is_alone_on_its_node() || matches!(now.workload, Workload::Job(_)) => true,
+                    Some(_) => is_complete(plan, service),
+                    None => quiet,
+                },
                 Kind::Autoscaler => match (past_gate, stack.services.get(service).map(|s| &s.scale)) {
                     (Some(past_gate), Some(scale)) => past_gate || *scale != Scale::Fixed(None),
                     _ => quiet,
@@ -58,9 +68,7 @@ pub(super) fn prune(stack: &Stack, wanted: &Children, seen: &Seen<'_>, plan: &Pl
                     if stack.volumes.contains_key(volume) { filled && has_ended(child) } else { quiet }
                 }
                 Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::Job => {
-                    let done = plan.steps.get(service) == Some(&Step::Done);
-                    let complete = plan.progress.get(service) == Some(&Progress::Complete);
-                    if stack.services.contains_key(service) { done && complete } else { quiet }
+                    if stack.services.contains_key(service) { is_complete(plan, service) } else { quiet }
                 }
             }
         })
@@ -79,6 +87,19 @@ fn walls_pods(policy: &Child, seen: &Seen<'_>) -> bool {
     };
     let is_behind = |pod: &Child| pod.meta.labels.as_ref().is_some_and(|all| all.contains_key(&mark));
     seen.children.iter().any(|(id, pod)| id.kind == Kind::Pod && !pod.facts.pod.ended && is_behind(pod))
+}
+
+fn is_complete(plan: &Plan, service: &str) -> bool {
+    plan.steps.get(service) == Some(&Step::Done) && plan.progress.get(service) == Some(&Progress::Complete)
+}
+
+/// Whether a pod was made from a template of ours and has lost its owner: a StatefulSet goes without its pods when its claims grow, and its successor takes them
+/// up, unless the service is another one by then.
+fn is_left_behind(pod: &Child) -> bool {
+    pod.owner().is_none()
+        && !pod.facts.pod.ended
+        && !pod.label(labels::SERVICE).is_empty()
+        && pod.annotation(labels::REVISION).is_some()
 }
 
 /// Whether a child is one of this stack's, by its owner or by the labels that tell what it is for.

@@ -9,6 +9,7 @@ mod drift;
 mod faults;
 mod gapless;
 mod golden;
+mod isolation;
 mod jobs;
 mod kinds;
 mod modes;

@@ -137,6 +137,8 @@ impl World {
                 && !own.is_empty()
                 && service(other) == own
                 && other.owner().map(|owner| &owner.uid) != uid
+                // Pods that are nobody's are taken up by a StatefulSet, not doubled.
+                && !(of.kind == Kind::StatefulSet && other.owner().is_none())
         });
         for (other, _) in others {
             assert!(of.kind != Kind::Job, "{other} has not ended, and {of} runs");

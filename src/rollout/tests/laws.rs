@@ -314,14 +314,10 @@ fn is_as_wanted(world: &World) {
         // The last result of a Job stays until the next has succeeded, with the configs that it read.
         let reads = || world.children.values().any(|other| other.facts.config_maps.contains(&id.name));
         let is_result = stopped && (id.kind == Kind::Job && has_ended(child) || id.kind == Kind::ConfigMap && reads());
-        // A gap: a StatefulSet went without its pods, to be made anew, and its service left the stack before that. Nobody owns those pods, and the operator
-        // may delete none.
-        let ownerless = |child: &Child| child.owner().is_none() && !child.label(labels::SERVICE).is_empty();
-        let left_behind = world.children.values().any(|c| ownerless(c) && c.facts.config_maps.contains(&id.name));
-        let stays = matches!(id.kind, Kind::Claim | Kind::Pod) || is_result || left_behind;
+        let stays = matches!(id.kind, Kind::Claim | Kind::Pod) || is_result;
         assert!(stays || world.wanted.contains_key(id), "{id} is left over");
-        let may_run = !stopped || child.facts.pod.ended || ownerless(child);
-        assert!(id.kind != Kind::Pod || may_run, "{id} runs on");
+        assert!(id.kind != Kind::Pod || child.facts.pod.ended || child.owner().is_some(), "{id} is nobody's");
+        assert!(id.kind != Kind::Pod || !stopped || child.facts.pod.ended, "{id} runs on");
     }
     for (name, service) in &world.stack.services {
         let counted = matches!(service.workload, Workload::Deployment | Workload::StatefulSet);
