@@ -71,6 +71,9 @@ pub(super) async fn apply(
                 }
                 Err(failure) => {
                     failed.insert(&write.id);
+                    if write.instead_of.is_some() {
+                        changed.insert(write.id.kind); // what was there may be gone
+                    }
                     tracing::warn!(stack = %key, child = %write.id, %failure, "not applied");
                     match failure {
                         Failure::NameTaken => {

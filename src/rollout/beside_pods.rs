@@ -9,7 +9,7 @@ use super::plan::{Body, Guard, Refusal, RefusalKind, Write};
 use super::planner::{Planner, uid};
 use crate::api::Quantity;
 use crate::child::digest::Digest;
-use crate::child::{Child, ChildId, Kind, labels};
+use crate::child::{Child, ChildId, Kind, labels, node_ports};
 use crate::render::{Part, Wanted};
 use crate::stack::{self, Claim, Service, Source};
 
@@ -31,7 +31,7 @@ impl Planner<'_> {
                 {
                     return;
                 }
-                if cannot_become(id.kind, &live, wanted) {
+                if cannot_become(id.kind, &live, wanted) || self.swaps_numbers(id, wanted, &live) {
                     instead_of = Some(live);
                     (Guard::Absent, Vec::new())
                 } else {
@@ -89,6 +89,20 @@ impl Planner<'_> {
         !service.is_empty()
             && !self.stack.services.contains_key(service)
             && self.parts.service(service).pods.iter().any(serves)
+    }
+
+    /// Whether a Service and one after it are each to have a node port of the other: in place, each would be refused for the other's sake. The first is
+    /// made anew, which lets go of its own.
+    fn swaps_numbers(&self, id: &ChildId, wanted: &Wanted, live: &Child) -> bool {
+        if id.kind != Kind::Service || live.facts.node_ports.is_empty() {
+            return false;
+        }
+        let wants = node_ports(&wanted.object);
+        self.wanted.iter().filter(|(other, _)| other.kind == Kind::Service && *other > id).any(|(other, theirs)| {
+            self.ours(other, theirs).is_some_and(|there| !there.facts.node_ports.is_disjoint(&wants))
+                && !node_ports(&theirs.object).is_disjoint(&live.facts.node_ports)
+                && !self.waits_for_pods(other, theirs)
+        })
     }
 
     /// An autoscaler follows its workload: made first, it would find nothing to scale. The policy that denies follows those that open: should one of them

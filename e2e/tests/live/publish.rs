@@ -168,6 +168,42 @@ fn the_type_changes_in_place_and_the_class_does_not() {
     });
 }
 
+// Node ports that services of one stack give up and take over in one edit: swapped, or one after the other.
+#[test]
+fn node_ports_change_hands_in_one_edit() {
+    live("publish_swapped", async |t| {
+        let _operator = t.space.operator().start();
+        let of = |numbers: &[(&str, i64)]| {
+            let service = |n: i64| json!({"image": "web:1", "ports": {"http": {"port": 8000, "published": n}}, "publish": {"type": "NodePort"}});
+            stack("swap", &numbers.iter().map(|(name, n)| ((*name).to_owned(), service(*n))).collect())
+        };
+        let edits: [&[(&str, i64)]; 5] = [
+            &[("blue", 32141), ("green", 32142)],
+            &[("blue", 32142), ("green", 32141)],
+            &[("blue", 32141), ("green", 32142), ("red", 32143)],
+            &[("blue", 32142), ("green", 32144), ("red", 32143)],
+            &[("green", 32142), ("red", 32144)],
+        ];
+        for edit in edits {
+            t.space.apply_object(&of(edit)).await;
+            let begin = std::time::Instant::now();
+            eventually(Duration::from_secs(20), &format!("{edit:?}"), async || {
+                let mut wrong = Vec::new();
+                for (name, number) in edit {
+                    let live = t.space.get(Kind::Service, &format!("{name}-published")).await;
+                    if live.as_ref().map(node_ports) != Some(vec![*number]) {
+                        wrong.push(format!("{name}: {:?}", live.map(|s| s["spec"]["ports"].clone())));
+                    }
+                }
+                if wrong.is_empty() { Ok(()) } else { Err(wrong.join(", ")) }
+            })
+            .await;
+            println!("{edit:?}: after {:?}", begin.elapsed());
+            t.space.wait_ready("swap", SOON).await;
+        }
+    });
+}
+
 // A cloud holds a Service back until its load balancer is down: the next one waits for that, without a hot loop and without trouble in the status.
 #[test]
 fn another_class_waits_for_the_load_balancer_to_be_taken_down() {

@@ -98,6 +98,33 @@ fn who_cannot_be_published_runs_and_holds_nobody() {
 }
 
 #[test]
+fn of_two_services_that_swap_node_ports_the_first_is_made_anew() {
+    let of = |blue: u16, green: u16, tag: &str| {
+        let service = |number: u16| {
+            json!({"image": format!("web:{tag}"), "ports": {"http": {"port": 80, "published": number}},
+                "publish": {"type": "NodePort"}, "dependsOn": {"db": {}}})
+        };
+        json!({"db": {"image": format!("db:{tag}")}, "blue": service(blue), "green": service(green)})
+    };
+    let mut world = World::new(&of(30080, 30081, "1"));
+    world.settle();
+    let anew = |world: &World| {
+        let plan = world.plan();
+        let services = plan.writes.iter().filter(|w| w.id.kind == Kind::Service);
+        services.map(|w| (w.id.name.clone(), w.instead_of.is_some())).collect::<Vec<_>>()
+    };
+    let names = |blue: bool| vec![("blue-published".to_owned(), blue), ("green-published".to_owned(), false)];
+    world.edit(&of(30082, 30080, "1"));
+    assert_eq!(anew(&world), names(false), "a number that is let go of is no swap");
+    world.edit(&of(30081, 30080, "2"));
+    world.pass();
+    assert!(anew(&world).is_empty(), "held, both stay as they are");
+    world.complete("db");
+    assert_eq!(anew(&world), names(true));
+    world.settle();
+}
+
+#[test]
 fn a_network_that_a_held_service_has_left_walls_in_its_pods_no_sooner() {
     let services = |tag: &str, network: &str| {
         json!({"db": {"image": format!("db:{tag}")},
