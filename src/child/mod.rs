@@ -8,4 +8,6 @@ pub mod labels;
 mod reduce;
 
 pub use kind::Kind;
-pub use reduce::{BalancerFacts, Child, ChildId, Condition, Facts, MANAGER, PodFacts, ReplicasOwner, RouteFacts};
+pub use reduce::{
+    BalancerFacts, Child, ChildId, Condition, Facts, MANAGER, PodFacts, ReplicasOwner, RouteFacts, node_ports,
+};
