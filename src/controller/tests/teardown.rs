@@ -30,6 +30,9 @@ fn pod(service: &str, finalizers: &[&str], is_going: bool) -> Value {
     pod
 }
 
+/// What somebody does to a stack that goes.
+type Change = Box<dyn Fn(&Fake)>;
+
 /// A converged stack, with a pod for each service.
 async fn up(teardown: &str) -> Fake {
     let fake = Fake::new(&json!({"db": {"image": "db:1"}}));
@@ -146,7 +149,6 @@ async fn a_foreign_finalizer_is_named_and_never_taken_off() {
 #[tokio::test(start_paused = true)]
 async fn a_stack_is_let_go_at_once_where_order_is_not_to_be_had() {
     let going = json!({"metadata": {"name": "n", "deletionTimestamp": "2026-01-02T03:04:05Z"}});
-    type Change = Box<dyn Fn(&Fake)>;
     let edit = |spec: Value| -> Change { Box::new(move |fake| fake.write(2, &spec)) };
     let with = |key: &str, value: Value| {
         let mut spec = spec("Ordered");
@@ -167,7 +169,7 @@ async fn a_stack_is_let_go_at_once_where_order_is_not_to_be_had() {
         (
             "orphaned",
             Box::new(|fake| {
-                fake.change_stack(|stack| stack["metadata"]["finalizers"] = json!(["orphan", "appstack.dev/teardown"]))
+                fake.change_stack(|stack| stack["metadata"]["finalizers"] = json!(["orphan", "appstack.dev/teardown"]));
             }),
         ),
     ];

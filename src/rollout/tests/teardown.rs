@@ -211,7 +211,9 @@ fn any_stack_goes_to_the_end_whatever_the_order_of_events() {
             }
             let picked: Vec<ChildId> =
                 now.deletes.iter().filter(|_| roll(2) == 0).map(|delete| delete.id.clone()).collect();
-            picked.iter().for_each(|id| drop(world.children.remove(id)));
+            for id in &picked {
+                world.children.remove(id);
+            }
             let pods: Vec<ChildId> = world.children.keys().filter(|id| id.kind == Kind::Pod).cloned().collect();
             for pod in pods {
                 let service = pod.name.trim_end_matches("-pod");
