@@ -18,6 +18,7 @@ pub mod schema;
 pub mod security;
 pub mod service;
 pub mod spec;
+mod stacks;
 pub mod status;
 
 pub use env::{EnvFrom, SecretKey};
@@ -36,6 +37,7 @@ pub use spec::{
     AccessMode, AppStack, AppStackSpec, Config, Isolation, Network, Populate, Publish, PublishType, Retention, Secret,
     Teardown, Volume,
 };
+pub use stacks::StackDependency;
 pub use status::{AppStackStatus, ServiceState, ServiceStatus};
 
 /// The API group of every label, annotation and resource of ours.

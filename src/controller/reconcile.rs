@@ -21,7 +21,7 @@ use crate::child::labels;
 use crate::render::{Children, Part};
 use crate::report::{self, Subject};
 use crate::rollout::{Delete, Parts, Plan, Seen, Write, plan};
-use crate::stack::Stack;
+use crate::stack::{Stack, neighbours};
 
 /// Services that may pass their gate although what they wait for does not hold, by name, separated by commas.
 const UNGATE: &str = "appstack.dev/ungate";
@@ -67,9 +67,13 @@ pub async fn reconcile(context: &Context, key: &StackKey) -> Outcome {
         (report::suspended(generation, &before, Timestamp::now()), Outcome::Settled)
     } else {
         let rendered = memory.render(stack, &context.options);
-        match &rendered.model {
-            Err(problems) => (report::invalid(problems, generation, &before, Timestamp::now()), Outcome::Settled),
-            Ok((model, wanted)) => {
+        let circle = neighbours::circle(&key.name, &context.store.neighbours(&key.namespace));
+        match (&rendered.model, &circle) {
+            // In a circle of stacks none can be the first, as in one of services.
+            (Err(problems), _) | (Ok(_), Some(problems)) => {
+                (report::invalid(problems, generation, &before, Timestamp::now()), Outcome::Settled)
+            }
+            (Ok((model, wanted)), None) => {
                 teardown::hold(context, key, &seen, model, &mut memory, context.options.refusal_retry).await;
                 let (plan, next) = roll_out(context, key, stack, model, wanted, &mut memory).await;
                 let children = context.store.children(key);
@@ -109,6 +113,7 @@ async fn roll_out(
         let refused = memory.standing_refusals(now);
         let children = context.store.children(key);
         let missing = context.store.missing();
+        let awaited = neighbours::awaited(&stack.depends_on, &context.store.neighbours(&key.namespace));
         let mut plan = plan(
             stack,
             wanted,
@@ -117,6 +122,7 @@ async fn roll_out(
                 refused: &refused,
                 settled: &memory.settled,
                 missing: &missing,
+                awaited: &awaited,
                 ungated: &ungated,
             },
         );

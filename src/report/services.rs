@@ -63,7 +63,7 @@ pub(super) fn service(
 
 /// `db (Healthy): 0/1 pods available`
 pub(super) fn describe(wait: &Wait) -> String {
-    format!("{} ({:?}): {}", wait.on, wait.condition, wait.why)
+    format!("{} ({}): {}", wait.on, wait.until, wait.why)
 }
 
 fn standing(

@@ -63,6 +63,7 @@ impl Scene {
                 refused: &refused,
                 settled: &settled,
                 missing: &BTreeSet::new(),
+                awaited: &BTreeMap::new(),
                 ungated: &ungated,
             },
         );

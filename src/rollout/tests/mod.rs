@@ -7,5 +7,6 @@ mod kinds;
 mod laws;
 mod names;
 mod promises;
+mod stacks;
 mod teardown;
 mod world;

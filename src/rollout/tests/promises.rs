@@ -367,6 +367,7 @@ fn what_one_write_could_not_settle_is_not_sent_again() {
         refused: &world.refused,
         settled: &first,
         missing: &world.missing,
+        awaited: &world.awaited,
         ungated: &world.ungated,
     };
     assert!(crate::rollout::plan(&world.stack, &world.wanted, &seen).writes.is_empty());

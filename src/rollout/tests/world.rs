@@ -22,6 +22,7 @@ pub(super) struct World {
     pub(super) children: BTreeMap<ChildId, Arc<Child>>,
     pub(super) refused: BTreeMap<ChildId, Refusal>,
     pub(super) missing: BTreeSet<Kind>,
+    pub(super) awaited: BTreeMap<String, String>,
     pub(super) ungated: BTreeSet<String>,
     /// Of what starts pods, as last written.
     pub(super) templates: BTreeMap<ChildId, Value>,
@@ -59,6 +60,7 @@ impl World {
             children: BTreeMap::new(),
             refused: BTreeMap::new(),
             missing: BTreeSet::new(),
+            awaited: BTreeMap::new(),
             ungated: BTreeSet::new(),
             templates: BTreeMap::new(),
             claim_templates: BTreeMap::new(),
@@ -87,6 +89,7 @@ impl World {
                 refused: &self.refused,
                 settled: &settled,
                 missing: &self.missing,
+                awaited: &self.awaited,
                 ungated: &self.ungated,
             },
         )
