@@ -85,7 +85,8 @@ pub async fn reconcile(context: &Context, key: &StackKey) -> Outcome {
     };
     context.remember(key, memory);
     if report.status != before {
-        context.publisher.post(key, stack.object_ref(&()), report);
+        let urgent = report::is_news(&before, &report.status) || !report.events.is_empty();
+        context.publisher.post(key, stack.object_ref(&()), report, urgent);
     }
     next
 }
@@ -169,7 +170,7 @@ impl Context {
         }
         self.remember(key, memory);
         let report = report::undecodable(error, generation, &AppStackStatus::default(), Timestamp::now());
-        self.publisher.post(key, seen.object_ref(&()), report);
+        self.publisher.post(key, seen.object_ref(&()), report, true);
     }
 
     fn recall(&self, key: &StackKey) -> Memory {

@@ -5,6 +5,7 @@
 mod conditions;
 mod events;
 mod isolation;
+mod news;
 mod routes;
 mod services;
 mod status;
@@ -14,4 +15,5 @@ mod tests;
 
 pub use events::{Event, folded};
 pub use isolation::{NETWORK_ISOLATION, PROOF, Proof, not_enforced};
+pub use news::is_news;
 pub use status::{Report, Subject, invalid, report, suspended, undecodable};
