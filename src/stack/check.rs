@@ -46,7 +46,9 @@ pub fn check(written: &AppStack, most: PodSecurity) -> Result<Stack, Problems> {
     problems.extend(broken_configs);
     problems.extend(ports::node_port_clashes(&services));
     problems.extend(routes::of_stack(spec));
-    problems.extend(routes::clashes(written.metadata.name.as_deref().unwrap_or_default(), &services));
+    let name = written.metadata.name.as_deref().unwrap_or_default();
+    let namespace = written.metadata.namespace.as_deref().unwrap_or("default");
+    problems.extend(routes::clashes((namespace, name), &services));
     problems.extend(volumes::shared_by_pods(&services, spec));
     warnings.extend(networks::without_walls(&services, spec));
     let volumes = used(&services, Source::volume)
