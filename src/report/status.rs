@@ -32,7 +32,7 @@ pub struct Subject<'a> {
     /// What happens now.
     pub plan: &'a Plan,
     /// Whether the cluster enforces walls, if somebody has tried it.
-    pub walls: Option<Proof>,
+    pub walls: Option<&'a Proof>,
 }
 
 /// What is said.

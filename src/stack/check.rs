@@ -177,6 +177,9 @@ fn service(
             port.open_to = OpenTo::Networks;
         }
     }
+    if !routes.is_empty() && (headless || publish_not_ready) {
+        here.warn(".routes", "requests go to the service's own name, which answers for pods that are not ready or for each pod by itself: set endpointMode: VIP and publishNotReady: false where callers must not see that");
+    }
     let writes_exclusive_claim = volumes::claims(written, &mounts, spec, here);
     Service {
         name: name.to_owned(),
