@@ -9,6 +9,7 @@ mod news;
 mod routes;
 mod services;
 mod status;
+mod teardown;
 
 #[cfg(test)]
 mod tests;
@@ -17,3 +18,4 @@ pub use events::{Event, folded};
 pub use isolation::{NETWORK_ISOLATION, PROOF, Proof, not_enforced};
 pub use news::is_news;
 pub use status::{Report, Subject, invalid, report, suspended, undecodable};
+pub use teardown::tearing_down;

@@ -1,5 +1,6 @@
 //! Children beside pods: names, walls, claims, configs, autoscalers, budgets.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -9,7 +10,7 @@ use super::plan::{Body, Guard, Refusal, RefusalKind, Write};
 use super::planner::{Planner, uid};
 use crate::api::Quantity;
 use crate::child::digest::Digest;
-use crate::child::{Child, ChildId, Kind, labels};
+use crate::child::{Child, ChildId, Kind, labels, node_ports};
 use crate::render::{Part, Wanted};
 use crate::stack::{self, Claim, Service, Source};
 
@@ -31,7 +32,7 @@ impl Planner<'_> {
                 {
                     return;
                 }
-                if cannot_become(id.kind, &live, wanted) {
+                if cannot_become(id.kind, &live, wanted) || self.swaps_numbers(id, wanted, &live) {
                     instead_of = Some(live);
                     (Guard::Absent, Vec::new())
                 } else {
@@ -51,33 +52,72 @@ impl Planner<'_> {
     }
 
     /// Whether a change has to wait, since pods that keep an older template need what is there: those of held services, and of services that are gone from
-    /// the stack and stay until the others are at rest. Scaling between counts above zero is not gated, and a network that is not internal only opens.
+    /// the stack and stay until the others are at rest. Scaling between counts above zero is not gated, and a network that is not internal only
+    /// opens, unless other stacks share it no more.
     fn waits_for_pods(&self, id: &ChildId, wanted: &Wanted) -> bool {
         let is_held = |service: &Service| self.is_held(&service.name) && self.has_workload(&service.name);
         let services = || self.stack.services.values();
         match &wanted.part {
             Part::Service(name) => !matches!(id.kind, Kind::Autoscaler | Kind::Budget) && self.is_held(name),
             Part::Network(network) => {
-                self.stack.networks.get(network).is_some_and(|n| n.internal)
+                let internal = self.stack.networks.get(network).is_some_and(|n| n.internal);
+                internal
                     && (services().any(|s| s.networks.contains(network) && is_held(s))
-                        || self.is_on_older_pods(&labels::in_network(network)))
+                        || self.older_pods().any(|pod| pod.has_label(&labels::in_network(network))))
+                    || self.leaves_a_shared_network(network)
             }
             Part::Alias(alias) => {
                 services().any(|s| s.aliases.contains(alias) && is_held(s))
-                    || self.is_on_older_pods(&labels::answers_to(alias))
+                    || self.older_pods().any(|pod| pod.has_label(&labels::answers_to(alias)))
+                    || self.is_name_of_one_gone(id)
             }
             Part::Stack | Part::Volume(_) | Part::Config(_) => false,
         }
     }
 
-    /// Whether running pods have this label by a template that stays for now, whatever their service says of itself by now.
-    fn is_on_older_pods(&self, label: &str) -> bool {
-        let mut pods = self.seen.children.iter().filter(|(id, _)| id.kind == Kind::Pod).map(|(_, pod)| pod);
-        pods.any(|pod| {
+    /// Whether pods that stay for now are members of this network as other stacks share it, under a name that it has no more.
+    fn leaves_a_shared_network(&self, network: &str) -> bool {
+        let member = labels::in_network(network);
+        let shared: BTreeSet<String> =
+            self.stack.networks.values().filter_map(|n| n.shared.as_deref()).map(labels::in_shared_network).collect();
+        let any = labels::in_shared_network("");
+        self.older_pods().any(|pod| {
+            let mut all = pod.meta.labels.iter().flatten().map(|(label, _)| label);
+            pod.has_label(&member) && all.any(|label| label.starts_with(&any) && !shared.contains(label))
+        })
+    }
+
+    /// Running pods of a template that stays for now, whatever their service says of itself by now.
+    fn older_pods(&self) -> impl Iterator<Item = &Child> {
+        let pods = self.seen.children.iter().filter(|(id, _)| id.kind == Kind::Pod).map(|(_, pod)| pod.as_ref());
+        pods.filter(|pod| {
             let service =
                 Some(pod.label(labels::SERVICE)).filter(|name| !name.is_empty()).unwrap_or(pod.label(labels::JOB));
             let stays = self.is_held(service) || !self.stack.services.contains_key(service);
-            stays && pod.has_label(label) && !pod.is_going() && !pod.facts.pod.ended
+            stays && !pod.is_going() && !pod.facts.pod.ended
+        })
+    }
+
+    /// Whether a name is that of a service which is gone from the stack, while its pods serve: whoever takes the name over is not up yet.
+    fn is_name_of_one_gone(&self, id: &ChildId) -> bool {
+        let service = self.seen.children.get(id).map_or("", |live| live.label(labels::SERVICE));
+        let serves = |pod: &&Child| !pod.is_going() && !pod.facts.pod.ended;
+        !service.is_empty()
+            && !self.stack.services.contains_key(service)
+            && self.parts.service(service).pods.iter().any(serves)
+    }
+
+    /// Whether a Service and one after it are each to have a node port of the other: in place, each would be refused for the other's sake. The first is
+    /// made anew, which lets go of its own.
+    fn swaps_numbers(&self, id: &ChildId, wanted: &Wanted, live: &Child) -> bool {
+        if id.kind != Kind::Service || live.facts.node_ports.is_empty() {
+            return false;
+        }
+        let wants = node_ports(&wanted.object);
+        self.wanted.iter().filter(|(other, _)| other.kind == Kind::Service && *other > id).any(|(other, theirs)| {
+            self.ours(other, theirs).is_some_and(|there| !there.facts.node_ports.is_disjoint(&wants))
+                && !node_ports(&theirs.object).is_disjoint(&live.facts.node_ports)
+                && !self.waits_for_pods(other, theirs)
         })
     }
 
@@ -96,7 +136,8 @@ impl Planner<'_> {
         }
     }
 
-    /// Children without which the pods of a service must not start: its walls, its claims, its configs, and the names it answers to.
+    /// Children without which the pods of a service must not start: its walls, its claims, its configs, and the names it answers to. Not the published
+    /// one: who cannot be published serves the others all the same, and what is in its way may be a service that leaves when they have rolled.
     pub(super) fn needed_by(&self, service: &Service, beside: &[&ChildId]) -> Vec<ChildId> {
         let shared = self.shared.iter().filter(|(id, part)| match part {
             Part::Stack => true,
@@ -105,7 +146,8 @@ impl Planner<'_> {
             Part::Alias(name) => service.aliases.contains(name),
             Part::Service(_) => false,
         });
-        shared.map(|(id, _)| (*id).clone()).chain(beside.iter().map(|id| (*id).clone())).collect()
+        let own = beside.iter().filter(|id| id.kind != Kind::Service || id.name == service.name);
+        shared.map(|(id, _)| (*id).clone()).chain(own.map(|id| (*id).clone())).collect()
     }
 
     /// Claims that a StatefulSet made for the pods of a service are not wanted by name; they grow one by one.

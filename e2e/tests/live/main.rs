@@ -29,5 +29,6 @@ mod scaling;
 mod shared;
 mod stacks;
 mod storage;
+mod teardown;
 mod upgrade;
 mod walls;

@@ -15,7 +15,7 @@ pub use route::{Route, RouteParent};
 pub use service::{Autoscale, Job, Need, Placement, PreStart, Resources, Scale, Service, Workload};
 pub use storage::{Claim, Mount, Populate, Source, Storage, Tie, Volume};
 
-use crate::api::Isolation;
+use crate::api::{Isolation, Teardown};
 
 /// A stack whose parts fit together.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +30,8 @@ pub struct Stack {
     pub isolation: Isolation,
     /// No service is to have pods.
     pub stopped: bool,
+    /// How it goes when it is deleted.
+    pub teardown: Teardown,
     /// Its services, less those that are off by profile.
     pub services: BTreeMap<String, Service>,
     /// Service names, dependencies before dependants.
