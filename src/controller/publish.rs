@@ -70,9 +70,13 @@ impl Publisher {
         letters.get(key).filter(|letter| letter.is_of(uid)).map(|letter| letter.report.status.clone())
     }
 
-    /// Has a report written: soon if it is urgent, with the next news else.
-    pub(super) fn post(&self, key: &StackKey, reference: ObjectReference, report: Report, urgent: bool) {
+    /// Has a report written: soon if there is news in it, with the next news else.
+    pub(super) fn post(&self, key: &StackKey, reference: ObjectReference, report: Report) {
+        let seen = self.store.stack(key);
+        let written = seen.as_ref().and_then(|seen| seen.0.as_ref().ok()?.status.as_ref());
         let mut letters = self.letters();
+        let before = letters.get(key).map(|letter| &letter.report.status).or(written);
+        let urgent = !report.events.is_empty() || before.is_none_or(|before| report::is_news(before, &report.status));
         let now = Instant::now();
         let due = now + if urgent { SETTLE } else { COUNTS };
         if let Some(letter) = letters.get_mut(key) {

@@ -83,8 +83,7 @@ pub async fn reconcile(context: &Context, key: &StackKey) -> Outcome {
     };
     context.remember(key, memory);
     if report.status != before {
-        let urgent = report::is_news(&before, &report.status) || !report.events.is_empty();
-        context.publisher.post(key, stack.object_ref(&()), report, urgent);
+        context.publisher.post(key, stack.object_ref(&()), report);
     }
     next
 }
@@ -168,7 +167,7 @@ impl Context {
         }
         self.remember(key, memory);
         let report = report::undecodable(error, generation, &AppStackStatus::default(), Timestamp::now());
-        self.publisher.post(key, seen.object_ref(&()), report, true);
+        self.publisher.post(key, seen.object_ref(&()), report);
     }
 
     /// What was last said of a stack, be it still on its way.
