@@ -257,7 +257,7 @@ fn table(told: &[Told], look: Look, now: Timestamp) -> String {
 mod tests {
     use super::*;
 
-    fn event(kind: &str, name: &str, second: &str, rest: serde_json::Value) -> v1::Event {
+    fn event(kind: &str, name: &str, second: &str, rest: &serde_json::Value) -> v1::Event {
         let mut event = json!({
             "metadata": {"name": "e", "creationTimestamp": "2026-01-01T00:00:00Z"}, "involvedObject": {"kind": kind, "name": name, "uid": format!("uid-of-{name}")},
             "reason": "Failed", "type": "Warning", "message": "no\nsuch image", "lastTimestamp": format!("2026-01-01T00:00:{second}Z")});
@@ -272,12 +272,12 @@ mod tests {
         let series =
             json!({"series": {"count": 4, "lastObservedTime": "2026-01-01T00:00:40.0Z"}, "message": "crashed"});
         let all = [
-            event("Pod", "shop-db-1", "20", json!({"metadata": {"resourceVersion": "4"}})),
-            event("Pod", "shop-db-1", "20", scheduled),
-            event("Pod", "shop-db-0", "20", json!({"count": 3})),
-            event("Pod", "shop-db-0", "30", json!({})),
-            event("AppStack", "shop", "00", normal),
-            event("Pod", "shop-db-0", "05", series),
+            event("Pod", "shop-db-1", "20", &json!({"metadata": {"resourceVersion": "4"}})),
+            event("Pod", "shop-db-1", "20", &scheduled),
+            event("Pod", "shop-db-0", "20", &json!({"count": 3})),
+            event("Pod", "shop-db-0", "30", &json!({})),
+            event("AppStack", "shop", "00", &normal),
+            event("Pod", "shop-db-0", "05", &series),
         ];
         let told = merged(all.iter().map(Told::of).collect());
         let now = "2026-01-01T00:01:00Z".parse().unwrap();
@@ -329,9 +329,9 @@ LAST       TYPE      REASON           OBJECT          MESSAGE
             ("Deployment", "shop-web-7d9f5b8c6d", false),
             ("Pod", "shopping-web-7d9f5b8c6d-x2xkq", false),
         ] {
-            assert_eq!(family.is_about(&event(kind, name, "00", json!({}))), ours, "{kind} {name}");
+            assert_eq!(family.is_about(&event(kind, name, "00", &json!({}))), ours, "{kind} {name}");
         }
-        let other = event("Pod", "other", "00", json!({}));
+        let other = event("Pod", "other", "00", &json!({}));
         assert!(family.may_have_grown(&other) && !family.may_have_grown(&other), "a stranger is looked up once");
     }
 }

@@ -23,8 +23,8 @@ pub fn table(stack: &AppStack, look: Look, now: Timestamp) -> String {
     if let Some(open) = not_enforced(&status.conditions) {
         text.push_str(&format!("warning: {open}\n"));
     }
-    let states = std::iter::once(None).chain(status.services.values().map(|service| Some(service.state)));
-    for (line, state) in columns(&rows).iter().zip(states) {
+    let of_lines = std::iter::once(None).chain(status.services.values().map(|service| Some(service.state)));
+    for (line, state) in columns(&rows).iter().zip(of_lines) {
         let line = look.cut(line);
         text.push_str(&state.map_or_else(|| line.clone(), |state| look.paint(&line, state.as_str(), state)));
         text.push('\n');

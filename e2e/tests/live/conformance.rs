@@ -63,12 +63,12 @@ impl Stages<'_> {
         println!("{stage}: {}", found.join(", "));
         assert_eq!(found, expected, "{stage}: {:#}", shown.last().map(|(_, s)| &s.object["status"]).unwrap());
         if found.last() == Some(&CURRENT) {
-            self.children_are_current(stage, &history, &verdicts);
+            Self::children_are_current(stage, &history, &verdicts);
         }
     }
 
     /// Every child that is there now.
-    fn children_are_current(&self, stage: &str, history: &[Seen], verdicts: &[String]) {
+    fn children_are_current(stage: &str, history: &[Seen], verdicts: &[String]) {
         let mut last = std::collections::BTreeMap::new();
         for (seen, verdict) in history.iter().zip(verdicts) {
             let of_stack = json::label(&seen.object, "appstack.dev/stack") == "shop";

@@ -165,8 +165,7 @@ fn twigs(
         match leaf.kind {
             // Of several services, unless it is of one pod.
             Kind::Claim => volumes.contains(label(labels::VOLUME)) && ["", name].contains(&leaf.service()),
-            Kind::Job if !label(labels::POPULATE).is_empty() => volumes.contains(label(labels::POPULATE)),
-            Kind::Pod if !label(labels::POPULATE).is_empty() => volumes.contains(label(labels::POPULATE)),
+            Kind::Job | Kind::Pod if !label(labels::POPULATE).is_empty() => volumes.contains(label(labels::POPULATE)),
             Kind::ConfigMap => configs.contains(label(labels::CONFIG)),
             _ => leaf.service() == name,
         }
