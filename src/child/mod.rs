@@ -6,8 +6,8 @@ pub mod digest;
 pub mod kind;
 pub mod labels;
 mod reduce;
+mod route;
 
 pub use kind::Kind;
-pub use reduce::{
-    BalancerFacts, Child, ChildId, Condition, Facts, MANAGER, PodFacts, ReplicasOwner, RouteFacts, node_ports,
-};
+pub use reduce::{BalancerFacts, Child, ChildId, Condition, Facts, MANAGER, PodFacts, ReplicasOwner, node_ports};
+pub use route::RouteFacts;

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::Kind;
 use super::digest::Digest;
+use super::route::RouteFacts;
 use crate::api::{AppStack, GROUP};
 
 /// Field manager of everything but the status and the count of a held service.
@@ -153,17 +154,9 @@ pub struct BalancerFacts {
     pub is_ours: bool,
 }
 
-/// What is kept of an HTTPRoute.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RouteFacts {
-    /// Some controller has looked at it.
-    pub taken_up: bool,
-    /// What a controller has against it: reason and message.
-    pub trouble: Option<(String, String)>,
-}
-
 /// What is kept of a pod.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[allow(clippy::struct_excessive_bools)] // each is asked by itself
 pub struct PodFacts {
     /// Some container of it has run: it is running, has ended, or has been restarted.
     pub has_run: bool,
@@ -171,6 +164,8 @@ pub struct PodFacts {
     pub ready: bool,
     /// It has ended, well or not.
     pub ended: bool,
+    /// A StatefulSet has made it, under this name: a copy has another one.
+    pub numbered: bool,
     /// Why a container does not run, or why no node takes the pod: reason and message.
     pub trouble: Option<(String, String)>,
 }
@@ -302,6 +297,8 @@ impl Facts {
             ingress.filter_map(|i| i["ip"].as_str().or(i["hostname"].as_str())).map(str::to_owned).collect();
         if spec["containers"].is_array() {
             self.pod = PodFacts::read(&object["status"]);
+            let named = &object["metadata"]["labels"]["statefulset.kubernetes.io/pod-name"];
+            self.pod.numbered = named.is_string() && *named == object["metadata"]["name"];
             self.conditions.clear(); // read above; the rest only wakes people
         }
     }
@@ -347,27 +344,6 @@ fn replicas_owner(object: &Value) -> ReplicasOwner {
     }
 }
 
-impl RouteFacts {
-    /// One parent has one entry for each controller that looks after it. `Accepted` and `ResolvedRefs` are good when true, and so is their absence;
-    /// `PartiallyInvalid` is there only when something was dropped. <https://gateway-api.sigs.k8s.io/geps/gep-1364/>
-    fn read(object: &Value) -> Self {
-        let parents = object["status"]["parents"].as_array();
-        let conditions = parents.into_iter().flatten().filter_map(|parent| parent["conditions"].as_array()).flatten();
-        let generation = object["metadata"]["generation"].as_i64().unwrap_or_default();
-        let is_new = |c: &&Value| c["observedGeneration"].as_i64().is_none_or(|seen| seen >= generation);
-        let bad = conditions.filter(is_new).find(|c| match c["type"].as_str() {
-            Some("Accepted" | "ResolvedRefs") => c["status"] == "False",
-            Some("PartiallyInvalid") => c["status"] == "True",
-            _ => false,
-        });
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        RouteFacts {
-            taken_up: parents.is_some_and(|parents| !parents.is_empty()),
-            trouble: bad.map(|c| (text(&c["reason"]), text(&c["message"]))),
-        }
-    }
-}
-
 impl PodFacts {
     fn read(status: &Value) -> Self {
         let containers = || {
@@ -389,6 +365,7 @@ impl PodFacts {
                     || !c["state"]["terminated"].is_null()
                     || c["restartCount"].as_i64() > Some(0)
             }),
+            numbered: false,
             ended: matches!(status["phase"].as_str(), Some("Succeeded" | "Failed")),
             ready: conditions().any(|c| c["type"] == "Ready" && c["status"] == "True"),
             trouble: waiting

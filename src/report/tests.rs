@@ -74,7 +74,7 @@ impl Scene {
             children: &self.children,
             parts: &parts,
             plan: &plan,
-            walls: self.walls,
+            walls: self.walls.as_ref(),
         };
         report(&subject, 4, before, at(second))
     }
@@ -141,6 +141,47 @@ fn times_move_only_with_what_they_are_of_and_nothing_is_said_twice() {
         second.events.iter().map(|e| (e.reason.as_str(), e.service.as_deref())).collect::<Vec<_>>(),
         [("RolloutComplete", Some("web"))]
     );
+}
+
+proptest::proptest! {
+    // Whatever becomes of the workloads, of a suspension and of a spec that cannot be.
+    #[test]
+    fn times_move_with_their_status_alone_and_the_same_again_is_no_difference(
+        steps in proptest::collection::vec((0usize..6, 0usize..6, 0usize..8), 1..12)
+    ) {
+        let moments = [
+            json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1}),
+            up(),
+            json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "conditions": [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]}),
+            json!({"observedGeneration": 1, "conditions": [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}]}),
+            json!({"observedGeneration": 1, "replicas": 1, "conditions": [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]}),
+            json!({"observedGeneration": 0}),
+        ];
+        let mut scene = Scene::new();
+        let mut before = AppStackStatus::default();
+        for (second, (db, web, how)) in (1..).zip(steps) {
+            scene.workload("db", &moments[db]);
+            scene.workload("web", &moments[web]);
+            let say = |before: &AppStackStatus, second| match how {
+                0 => suspended(4, before, at(second)),
+                1 => invalid(&Problems { all: vec![Problem::new("spec", "is wrong")], cycle: None }, 4, before, at(second)),
+                _ => scene.report(before, second),
+            };
+            let now = say(&before, second).status;
+            for is in &now.conditions {
+                let was = before.conditions.iter().find(|was| was.type_ == is.type_ && was.status == is.status);
+                assert_eq!(is.last_transition_time.0, was.map_or(at(second), |was| was.last_transition_time.0), "{is:?}");
+            }
+            for (name, is) in &now.services {
+                let was = before.services.get(name).filter(|was| was.state == is.state);
+                assert_eq!(is.since.as_ref().unwrap().0, was.map_or(at(second), |was| was.since.as_ref().unwrap().0), "{name}");
+            }
+            let there = |of: &str| now.conditions.iter().filter(|c| c.type_ == of && c.status == "True").count();
+            assert!(there("Ready") + there("Reconciling") + there("Stalled") <= 1, "{:?}", now.conditions);
+            assert_eq!(say(&now, second + 1), Report { status: now.clone(), events: vec![] }, "the same again");
+            before = now;
+        }
+    }
 }
 
 #[test]
@@ -226,13 +267,15 @@ fn isolation_is_unknown_until_proved_and_its_time_moves_with_its_status() {
     let mut scene = Scene::new();
     let unknown = scene.report(&AppStackStatus::default(), 0).status;
     assert_eq!(isolation(&unknown), ("Unknown".into(), "NotProven".into(), at(0)));
-    scene.walls = Some(super::Proof { enforced: true, at: at(5) });
+    scene.walls = Some(super::Proof { enforced: true, at: at(5), of: "u".into() });
     let proved = scene.report(&unknown, 6).status;
     assert_eq!(isolation(&proved), ("True".into(), "Enforced".into(), at(6)));
-    scene.walls = Some(super::Proof { enforced: true, at: at(50) });
+    scene.walls = Some(super::Proof { enforced: true, at: at(5), of: "another".into() });
+    assert_eq!(isolation(&scene.report(&unknown, 6).status).1, "NotProven", "a copy of the stack");
+    scene.walls = Some(super::Proof { enforced: true, at: at(50), of: "u".into() });
     assert_eq!(isolation(&scene.report(&proved, 51).status).2, at(6), "proved again");
     assert_eq!(isolation(&suspended(4, &proved, at(60)).status).0, "True", "a stack that is left alone keeps it");
-    scene.walls = Some(super::Proof { enforced: false, at: at(70) });
+    scene.walls = Some(super::Proof { enforced: false, at: at(70), of: "u".into() });
     assert_eq!(isolation(&scene.report(&proved, 71).status), ("False".into(), "NotEnforced".into(), at(71)));
     scene.stack.isolation = crate::api::Isolation::None;
     assert_eq!(isolation(&scene.report(&proved, 72).status).1, "NoWalls");

@@ -22,14 +22,14 @@ impl Stacks {
     /// Takes in one event; returns the stacks to which it is news, those that wait for the one that has changed among them.
     pub(super) fn event(&mut self, event: Event<Written>) -> Vec<StackKey> {
         let mut woken = match &event {
-            Event::Apply(stack) | Event::InitApply(stack) => self.meet(key_of(stack), Some(neighbour(stack))),
-            Event::Delete(stack) => self.meet(key_of(stack), None),
+            Event::Apply(stack) | Event::InitApply(stack) => self.meet(&key_of(stack), Some(neighbour(stack))),
+            Event::Delete(stack) => self.meet(&key_of(stack), None),
             Event::Init | Event::InitDone => Vec::new(),
         };
         let changed = self.take_in(event);
         for key in &changed {
             if !self.seen.contains_key(key) {
-                woken.extend(self.meet(key.clone(), None));
+                woken.extend(self.meet(key, None));
             }
         }
         woken.retain(|key| !changed.contains(key));
@@ -43,7 +43,7 @@ impl Stacks {
 
     /// What is to be seen of a stack by others; returns those who wait for it. Where it waits for others itself, a circle may have come or gone, which any of
     /// the namespace may be in.
-    fn meet(&mut self, key: StackKey, now: Option<Neighbour>) -> Vec<StackKey> {
+    fn meet(&mut self, key: &StackKey, now: Option<Neighbour>) -> Vec<StackKey> {
         let all = Arc::make_mut(self.neighbours.entry(key.namespace.clone()).or_default());
         let before = all.get(&key.name).cloned();
         if before == now {
