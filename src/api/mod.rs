@@ -38,7 +38,7 @@ pub use spec::{
     Volume,
 };
 pub use status::{AppStackStatus, ServiceState, ServiceStatus};
-pub use update::{Update, UpdateOrder};
+pub use update::{OnFailure, Update, UpdateOrder};
 
 /// The API group of every label, annotation and resource of ours.
 pub const GROUP: &str = "appstack.dev";

@@ -27,6 +27,19 @@ pub struct Update {
     #[schemars(schema_with = "numbers::duration")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Duration>,
+    /// What follows when a rollout has failed. `Pause`: it stays as it is, old pods go on serving, and services that depend on it fail. `Continue`: it goes on
+    /// trying, and they wait for as long as it takes. Unset: `Pause`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<OnFailure>,
+}
+
+/// What follows when a rollout has made no progress until its deadline.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[allow(missing_docs)] // described on the field
+pub enum OnFailure {
+    #[default]
+    Pause,
+    Continue,
 }
 
 /// What comes first when a pod is replaced.

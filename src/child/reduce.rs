@@ -5,12 +5,13 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::jiff::Timestamp;
 use kube::core::{DynamicResourceScope, Resource};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::Kind;
 use super::digest::Digest;
+use super::{Kind, moved};
 use crate::api::{AppStack, GROUP};
 
 /// Field manager of everything but the status and the count of a held service.
@@ -96,6 +97,9 @@ pub struct Facts {
     /// Where a load balancer answers.
     #[serde(skip)]
     pub addresses: Vec<String>,
+    /// When it last moved: of a StatefulSet, a DaemonSet, and their pods.
+    #[serde(skip)]
+    pub moved: Option<Timestamp>,
     /// Of a pod.
     #[serde(skip)]
     pub pod: PodFacts,
@@ -151,11 +155,14 @@ pub struct RouteFacts {
 
 /// What is kept of a pod.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[allow(clippy::struct_excessive_bools)] // each is asked by itself
 pub struct PodFacts {
     /// Some container of it has run: it is running, has ended, or has been restarted.
     pub has_run: bool,
     /// It is ready.
     pub ready: bool,
+    /// It is, or was once.
+    pub was_ready: bool,
     /// It has ended, well or not.
     pub ended: bool,
     /// Why a container does not run, or why no node takes the pod: reason and message.
@@ -264,6 +271,7 @@ impl Facts {
             (Digest::of(&spec["volumeClaimTemplates"]), names.collect())
         });
         self.read_counts(object);
+        self.moved = moved::last(object);
         spec["resources"]["requests"]["storage"].as_str().unwrap_or_default().clone_into(&mut self.storage);
         self.headless = spec["clusterIP"] == "None";
         self.balancer = (spec["type"] == "LoadBalancer").then(|| BalancerFacts {
@@ -365,6 +373,7 @@ impl PodFacts {
             }),
             ended: matches!(status["phase"].as_str(), Some("Succeeded" | "Failed")),
             ready: conditions().any(|c| c["type"] == "Ready" && c["status"] == "True"),
+            was_ready: moved::was_ready(&status["conditions"]),
             trouble: waiting
                 .or(unscheduled)
                 .map(|why| (text(&why["reason"]), text(&why["message"])))

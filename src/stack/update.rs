@@ -78,7 +78,7 @@ pub(super) fn update(
             ),
         );
     }
-    Update { strategy, min_ready, deadline }
+    Update { strategy, min_ready, deadline, on_failure: fields.on_failure.unwrap_or_default() }
 }
 
 /// In which order pods are replaced, and how many at a time; or why what is asked for can never come to an end.

@@ -27,5 +27,6 @@ mod scaling;
 mod shared;
 mod stacks;
 mod storage;
+mod update;
 mod upgrade;
 mod walls;

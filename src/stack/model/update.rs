@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::api::OnFailure;
+
 /// How pods are replaced by those of a changed definition, all defaults decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update {
@@ -11,6 +13,8 @@ pub struct Update {
     pub min_ready: Duration,
     /// Without progress for so long, a rollout has failed; whole seconds, more than `min_ready`.
     pub deadline: Duration,
+    /// What follows then.
+    pub on_failure: OnFailure,
 }
 
 /// In which order pods are replaced, and how many at a time. Where one of the two is none, the other is not.
