@@ -14,7 +14,7 @@ pub struct Update {
     /// `StopFirst` for `mode: Global`, `perReplica` volumes, and who writes a volume that one node mounts or holds ports of the node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<UpdateOrder>,
-    /// How many pods are replaced at a time; 0: all at once. Unset: 1. With `perReplica` volumes more than 1 needs Kubernetes 1.35.
+    /// How many pods are replaced at a time; 0: all at once. Unset: 1. With `perReplica` volumes it is always 1.
     #[schemars(range(min = 0, max = 1000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parallelism: Option<i32>,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{
     DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy, Deployment, DeploymentSpec, DeploymentStrategy,
-    RollingUpdateDaemonSet, RollingUpdateDeployment, RollingUpdateStatefulSetStrategy, StatefulSet,
-    StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
+    RollingUpdateDaemonSet, RollingUpdateDeployment, StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy,
+    StatefulSetSpec, StatefulSetUpdateStrategy,
 };
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
@@ -107,21 +107,6 @@ fn min_ready(service: &Service) -> Option<i32> {
     i32::try_from(service.update.min_ready.as_secs()).ok().filter(|seconds| *seconds > 0)
 }
 
-/// One at a time is what every server does. More than that is said only where it is wanted: a server before 1.35 does not keep it, and goes on one by one.
-fn update_strategy(service: &Service) -> StatefulSetUpdateStrategy {
-    let unavailable = match service.update.strategy {
-        Strategy::StopFirst(pods) if pods != Pods::Count(1) => Some(at_a_time(pods)),
-        _ => None,
-    };
-    StatefulSetUpdateStrategy {
-        type_: Some("RollingUpdate".into()),
-        rolling_update: unavailable.map(|unavailable| RollingUpdateStatefulSetStrategy {
-            max_unavailable: Some(unavailable),
-            partition: None,
-        }),
-    }
-}
-
 /// Its pods start at once, as Compose's replicas do, and find each other by the in-stack Service. Their claims go only if all its volumes say so.
 fn stateful_set(stack: &Stack, service: &Service, template: PodTemplateSpec) -> StatefulSet {
     let claims = claim_templates(stack, service);
@@ -139,7 +124,10 @@ fn stateful_set(stack: &Stack, service: &Service, template: PodTemplateSpec) -> 
             selector: selector(stack, service),
             service_name: Some(service.name.clone()),
             template,
-            update_strategy: Some(update_strategy(service)),
+            update_strategy: Some(StatefulSetUpdateStrategy {
+                type_: Some("RollingUpdate".into()),
+                rolling_update: None,
+            }),
             volume_claim_templates: Some(claims.into_iter().map(|(_, claim)| claim).collect()),
             ..StatefulSetSpec::default()
         }),

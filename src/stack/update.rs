@@ -66,6 +66,9 @@ pub(super) fn update(
     } else if alone == Alone::Writer && order == Some(UpdateOrder::StartFirst) {
         here.warn(".update.order", "with 'StartFirst' an old and a new pod write the same files for a while");
     }
+    if *workload == Workload::StatefulSet && fields.parallelism.is_some_and(|count| count != 1) {
+        here.warn(".update.parallelism", "has no effect: pods with perReplica volumes are replaced one by one");
+    }
     let min_ready = seconds(".update.minReady", fields.min_ready.as_ref(), Duration::ZERO, here);
     let usual = DEADLINE.max(check_time(health)) + min_ready;
     let deadline = seconds(".update.deadline", fields.deadline.as_ref(), usual, here);
@@ -82,6 +85,8 @@ pub(super) fn update(
 }
 
 /// In which order pods are replaced, and how many at a time; or why what is asked for can never come to an end.
+///
+/// A StatefulSet goes on one by one: its `maxUnavailable` is behind a feature gate, and a server without it drops the field (so does 1.35.8 as it comes).
 fn strategy(
     workload: &Workload,
     order: Option<UpdateOrder>,
@@ -94,15 +99,14 @@ fn strategy(
     };
     let start_first = order == Some(UpdateOrder::StartFirst);
     match (workload, alone) {
-        (Workload::StatefulSet, _) if start_first => {
+        (Workload::StatefulSet, _) if !start_first => Ok(Strategy::StopFirst(Pods::Count(1))),
+        (Workload::StatefulSet, _) => {
             Err("a pod with a perReplica volume has its own name and claim, which the old one holds until it is gone")
         }
         (_, Alone::OnePod) if start_first => Err("one pod mounts its ReadWriteOncePod volume at a time"),
         (_, Alone::NodePorts) if start_first => Err("the old pod holds the ports of its node until it is gone"),
         (Workload::Deployment, Alone::Writer | Alone::OnePod) if !start_first => Ok(Strategy::Recreate),
-        (Workload::StatefulSet | Workload::DaemonSet, _) | (_, Alone::NodePorts) if !start_first => {
-            Ok(Strategy::StopFirst(pods))
-        }
+        (Workload::DaemonSet, _) | (_, Alone::NodePorts) if !start_first => Ok(Strategy::StopFirst(pods)),
         _ if order == Some(UpdateOrder::StopFirst) => Ok(Strategy::StopFirst(pods)),
         _ => Ok(Strategy::StartFirst(pods)),
     }
@@ -158,9 +162,9 @@ mod tests {
             (&many, Alone::NodePorts, None, None, stop(one)),
             (&many, Alone::NodePorts, Some(StopFirst), Some(0), stop(all)),
             (&own, Alone::No, None, None, stop(one)),
-            (&own, Alone::No, Some(StopFirst), Some(3), stop(three)),
-            (&own, Alone::No, None, Some(0), stop(all)),
-            (&own, Alone::Writer, None, Some(3), stop(three)),
+            (&own, Alone::No, Some(StopFirst), Some(3), stop(one)),
+            (&own, Alone::No, None, Some(0), stop(one)),
+            (&own, Alone::Writer, None, Some(3), stop(one)),
             (&every, Alone::No, None, None, stop(one)),
             (&every, Alone::No, Some(StopFirst), Some(0), stop(all)),
             (&every, Alone::No, Some(StartFirst), None, start(one)),
