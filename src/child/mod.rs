@@ -9,4 +9,6 @@ mod moved;
 mod reduce;
 
 pub use kind::Kind;
-pub use reduce::{BalancerFacts, Child, ChildId, Condition, Facts, MANAGER, PodFacts, ReplicasOwner, RouteFacts};
+pub use reduce::{
+    BalancerFacts, Child, ChildId, Condition, Facts, MANAGER, PodFacts, ReplicasOwner, RouteFacts, node_ports,
+};

@@ -94,6 +94,9 @@ pub struct Facts {
     /// Of a Service that asks for a load balancer.
     #[serde(skip)]
     pub balancer: Option<BalancerFacts>,
+    /// Numbers that a Service has on every node, of which there is one each in the cluster.
+    #[serde(skip)]
+    pub node_ports: BTreeSet<NodePort>,
     /// Where a load balancer answers.
     #[serde(skip)]
     pub addresses: Vec<String>,
@@ -133,6 +136,15 @@ pub enum ReplicasOwner {
     /// Anybody else's, or nobody's.
     #[default]
     Other,
+}
+
+/// A number on every node, and its protocol.
+pub type NodePort = (i64, String);
+
+/// The node ports that a Service has, or asks for.
+pub fn node_ports(service: &Value) -> BTreeSet<NodePort> {
+    let ports = service["spec"]["ports"].as_array().into_iter().flatten();
+    ports.filter_map(|p| Some((p["nodePort"].as_i64()?, p["protocol"].as_str()?.to_owned()))).collect()
 }
 
 /// What is kept of a Service that asks for a load balancer.
@@ -278,6 +290,7 @@ impl Facts {
             class: spec["loadBalancerClass"].as_str().map(str::to_owned),
             is_ours: Digest::owned_part(object, MANAGER, &["spec", "loadBalancerClass"]).is_some(),
         });
+        self.node_ports = node_ports(object);
         self.route = RouteFacts::read(object);
         let ingress = object["status"]["loadBalancer"]["ingress"].as_array().into_iter().flatten();
         self.addresses =

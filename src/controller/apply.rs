@@ -10,7 +10,7 @@ use super::in_the_way;
 use super::memory::{Memory, ReadBack};
 use super::reconcile::Context;
 use super::store::StackKey;
-use crate::child::{Child, ChildId, ReplicasOwner, labels};
+use crate::child::{Child, ChildId, Kind, ReplicasOwner, labels};
 use crate::render::{Children, Wanted};
 use crate::rollout::{Body, Guard, Refusal, RefusalKind, Write, refusal_of_size};
 use crate::stack::Stack;
@@ -41,6 +41,7 @@ pub(super) async fn apply(
 ) -> Applied {
     let mut applied = Applied::Done;
     let mut failed: BTreeSet<&ChildId> = BTreeSet::new();
+    let mut changed: BTreeSet<Kind> = BTreeSet::new();
     let mut waves: BTreeMap<_, Vec<&Write>> = BTreeMap::new();
     for write in writes {
         // What waits for others of its kind comes in a wave of its own, after theirs.
@@ -65,10 +66,14 @@ pub(super) async fn apply(
                 Ok(got) => {
                     let stated = if let Body::Object { replicas, .. } = &write.body { *replicas } else { None };
                     memory.took(&write.id, wanted.digest, stated, &got);
+                    changed.insert(write.id.kind);
                     tracing::info!(stack = %key, child = %write.id, action = action(&write.body), "applied");
                 }
                 Err(failure) => {
                     failed.insert(&write.id);
+                    if write.instead_of.is_some() {
+                        changed.insert(write.id.kind); // what was there may be gone
+                    }
                     tracing::warn!(stack = %key, child = %write.id, %failure, "not applied");
                     match failure {
                         Failure::NameTaken => {
@@ -87,6 +92,10 @@ pub(super) async fn apply(
                 }
             }
         }
+    }
+    // Of two Services that change at once, one may give up the node port that the other wants. Whoever is refused when nothing changes, waits.
+    if changed.contains(&Kind::Service) {
+        memory.has_room(Kind::Service);
     }
     applied
 }
@@ -137,7 +146,10 @@ async fn send(
 ) -> Result<ReadBack, Failure> {
     let (writer, id) = (&context.writer, &write.id);
     if let Some(old) = &write.instead_of {
-        writer.delete(&key.namespace, id, old, false).await?;
+        // One that is held back for a while (a cloud takes its load balancer down first) tells when it is gone.
+        if !writer.delete(&key.namespace, id, old, false).await? {
+            return Err(Failure::Stale);
+        }
     }
     match &write.body {
         Body::Grow { .. } => Ok(ReadBack::default()), // no wanted child is grown that way

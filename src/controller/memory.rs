@@ -110,6 +110,11 @@ impl Memory {
         self.refusals.insert(id.clone(), (refusal, Instant::now() + after));
     }
 
+    /// Something has changed that may have made room, such as a port that is one in the cluster: what was refused of this kind is due.
+    pub(super) fn has_room(&mut self, kind: Kind) {
+        self.refusals.retain(|id, (refusal, _)| id.kind != kind || refusal.kind != RefusalKind::Refused);
+    }
+
     /// A write or a delete is worth another try, later each time that it fails.
     pub(super) fn failed(&mut self, id: &ChildId, failure: &Failure) {
         let failures = self.retries.get(id).map_or(0, |retry| retry.failures) + 1;

@@ -7,6 +7,7 @@ use super::error::Failure;
 use super::memory::Memory;
 use super::reconcile::Context;
 use super::store::StackKey;
+use crate::child::Kind;
 use crate::rollout::Delete;
 
 /// Deletes each object as it was seen, or not at all. What has changed meanwhile is tried again like what failed: where only its version has moved, the
@@ -16,6 +17,9 @@ pub(super) async fn prune(context: &Context, key: &StackKey, deletes: Vec<&Delet
         match context.writer.delete(&key.namespace, id, child, *orphan).await {
             Ok(_) => {
                 tracing::info!(stack = %key, child = %id, "pruned");
+                if id.kind == Kind::Service {
+                    memory.has_room(id.kind);
+                }
                 // Its last event is on the way; until then it must not be deleted twice.
                 context.store.amend(id.kind, &key.namespace, &id.name, |child| {
                     child.meta.deletion_timestamp.get_or_insert(Time(Timestamp::now()));

@@ -9,7 +9,7 @@ use super::plan::{Body, Guard, Refusal, RefusalKind, Write};
 use super::planner::{Planner, uid};
 use crate::api::Quantity;
 use crate::child::digest::Digest;
-use crate::child::{Child, ChildId, Kind, labels};
+use crate::child::{Child, ChildId, Kind, labels, node_ports};
 use crate::render::{Part, Wanted};
 use crate::stack::{self, Claim, Service, Source};
 
@@ -31,7 +31,7 @@ impl Planner<'_> {
                 {
                     return;
                 }
-                if cannot_become(id.kind, &live, wanted) {
+                if cannot_become(id.kind, &live, wanted) || self.swaps_numbers(id, wanted, &live) {
                     instead_of = Some(live);
                     (Guard::Absent, Vec::new())
                 } else {
@@ -65,6 +65,7 @@ impl Planner<'_> {
             Part::Alias(alias) => {
                 services().any(|s| s.aliases.contains(alias) && is_held(s))
                     || self.is_on_older_pods(&labels::answers_to(alias))
+                    || self.is_name_of_one_gone(id)
             }
             Part::Stack | Part::Volume(_) | Part::Config(_) => false,
         }
@@ -78,6 +79,29 @@ impl Planner<'_> {
                 Some(pod.label(labels::SERVICE)).filter(|name| !name.is_empty()).unwrap_or(pod.label(labels::JOB));
             let stays = self.is_held(service) || !self.stack.services.contains_key(service);
             stays && pod.has_label(label) && !pod.is_going() && !pod.facts.pod.ended
+        })
+    }
+
+    /// Whether a name is that of a service which is gone from the stack, while its pods serve: whoever takes the name over is not up yet.
+    fn is_name_of_one_gone(&self, id: &ChildId) -> bool {
+        let service = self.seen.children.get(id).map_or("", |live| live.label(labels::SERVICE));
+        let serves = |pod: &&Child| !pod.is_going() && !pod.facts.pod.ended;
+        !service.is_empty()
+            && !self.stack.services.contains_key(service)
+            && self.parts.service(service).pods.iter().any(serves)
+    }
+
+    /// Whether a Service and one after it are each to have a node port of the other: in place, each would be refused for the other's sake. The first is
+    /// made anew, which lets go of its own.
+    fn swaps_numbers(&self, id: &ChildId, wanted: &Wanted, live: &Child) -> bool {
+        if id.kind != Kind::Service || live.facts.node_ports.is_empty() {
+            return false;
+        }
+        let wants = node_ports(&wanted.object);
+        self.wanted.iter().filter(|(other, _)| other.kind == Kind::Service && *other > id).any(|(other, theirs)| {
+            self.ours(other, theirs).is_some_and(|there| !there.facts.node_ports.is_disjoint(&wants))
+                && !node_ports(&theirs.object).is_disjoint(&live.facts.node_ports)
+                && !self.waits_for_pods(other, theirs)
         })
     }
 
@@ -96,7 +120,8 @@ impl Planner<'_> {
         }
     }
 
-    /// Children without which the pods of a service must not start: its walls, its claims, its configs, and the names it answers to.
+    /// Children without which the pods of a service must not start: its walls, its claims, its configs, and the names it answers to. Not the published
+    /// one: who cannot be published serves the others all the same, and what is in its way may be a service that leaves when they have rolled.
     pub(super) fn needed_by(&self, service: &Service, beside: &[&ChildId]) -> Vec<ChildId> {
         let shared = self.shared.iter().filter(|(id, part)| match part {
             Part::Stack => true,
@@ -105,7 +130,8 @@ impl Planner<'_> {
             Part::Alias(name) => service.aliases.contains(name),
             Part::Service(_) => false,
         });
-        shared.map(|(id, _)| (*id).clone()).chain(beside.iter().map(|id| (*id).clone())).collect()
+        let own = beside.iter().filter(|id| id.kind != Kind::Service || id.name == service.name);
+        shared.map(|(id, _)| (*id).clone()).chain(own.map(|id| (*id).clone())).collect()
     }
 
     /// Claims that a StatefulSet made for the pods of a service are not wanted by name; they grow one by one.

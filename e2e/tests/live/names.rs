@@ -228,6 +228,91 @@ fn an_alias_of_two_services_is_one_name_over_both_until_the_last_has_rolled() {
     });
 }
 
+// A held service that drops an alias: its pods answer to it, on their ports, until the template that drops it is theirs.
+#[test]
+fn an_alias_that_a_held_service_drops_keeps_its_ports_until_then() {
+    live("names_alias_held", async |t| {
+        let _operator = t.space.operator().start();
+        let of = |n: u32, mode: &str, aliased: bool| {
+            let mut web =
+                json!({"image": format!("web:{n}"), "dependsOn": {"db": {}}, "ports": {"http": {"port": 8000}}});
+            if aliased {
+                web["networks"] = json!({"default": {"aliases": ["front"]}});
+            }
+            let api = json!({"image": "api:1", "ports": {"grpc": {"port": 9000}}, "networks": {"default": {"aliases": ["front"]}}});
+            stack(
+                "drop",
+                &json!({"web": web, "api": api, "db": {"image": format!("db:{n}"), "env": {"SIM_MODE": mode}}}),
+            )
+        };
+        let ports = async || -> Vec<i64> {
+            let live = t.space.get(Kind::Service, "front").await.expect("the alias");
+            json::items(&live, "/spec/ports").map(|p| json::number(p, "/port")).collect()
+        };
+        t.space.apply_object(&of(1, "none", true)).await;
+        t.space.wait_ready("drop", SOON).await;
+        t.space.apply_object(&of(2, "never-ready", false)).await;
+        wait_state(&t, "drop", "web", "Waiting").await;
+        operator_has_looked(&t, "held").await;
+        assert_eq!(ports().await, [8000, 9000], "the pods of web still answer to it");
+        t.space.apply_object(&of(3, "none", false)).await;
+        t.space.wait_ready("drop", SOON).await;
+        assert_eq!(ports().await, [9000]);
+    });
+}
+
+// A service under a new name, the old one kept as an alias, and its node port: name and port go over once the successor is up, though a third service
+// that has changed waits for it.
+#[test]
+fn a_renamed_service_takes_over_its_name_and_its_node_port() {
+    live("names_renamed", async |t| {
+        let _operator = t.space.operator().start();
+        let of = |n: u32, name: &str| {
+            let aliases = if name == "web" { json!([]) } else { json!(["web"]) };
+            let mut web = json!({"image": format!("web:{n}"), "env": {"SIM_READY_DELAY": "700ms"},
+                "ports": {"http": {"port": 8000, "published": 32131}}, "publish": {"type": "NodePort"}});
+            if name != "web" {
+                web["networks"] = json!({"default": {"aliases": aliases}});
+            }
+            stack("re", &json!({name: web, "proxy": {"image": format!("proxy:{n}"), "dependsOn": {name: {}}}}))
+        };
+        t.space.apply_object(&of(1, "web")).await;
+        t.space.wait_ready("re", SOON).await;
+        t.space.apply_object(&of(2, "site")).await;
+        let begin = std::time::Instant::now();
+        t.space.wait_ready("re", SOON).await;
+        let took = begin.elapsed();
+        eventually(SOON, "`web` to lead to the pod of site", async || {
+            let found = endpoints(&t, "web").await;
+            if found.len() == 1 && found.keys().all(|pod| pod.starts_with("re-site")) {
+                Ok(())
+            } else {
+                Err(format!("{found:?}"))
+            }
+        })
+        .await;
+        let history = t.observer.history().await;
+        let complete = crate::stacks::first_complete(&history, "re-site", "web:2").expect("the rollout of site");
+        let of = |name: &'static str, gone: bool| {
+            history
+                .iter()
+                .filter(move |s| s.kind == Kind::Service && s.deleted == gone && json::name(&s.object) == name)
+        };
+        let taken = of("web", false).find(|s| s.object["spec"]["selector"]["appstack.dev/service"].is_null());
+        let taken = taken.expect("the alias").version;
+        assert!(taken > complete, "the name was taken over at {taken}, site was complete at {complete}");
+        assert_eq!(of("web", true).count(), 0, "the name was never away");
+        let (gone, made) =
+            (of("web-published", true).next().expect("gone"), of("site-published", false).next().expect("made"));
+        let without = made.at.saturating_duration_since(gone.at);
+        println!("renamed in {took:?}: the node port was free for {without:?}");
+        assert!(
+            without < Duration::from_secs(5),
+            "expected the port to be taken at once, not after a retry: {without:?}"
+        );
+    });
+}
+
 // "two stacks with one service name in a namespace (NameConflict on the second, the first untouched, the rest of the second goes on)"; the same for an
 // alias that is another stack's service, the other way round, and for published names. Heals when the first goes.
 #[test]

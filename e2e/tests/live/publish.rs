@@ -168,6 +168,82 @@ fn the_type_changes_in_place_and_the_class_does_not() {
     });
 }
 
+// Node ports that services of one stack give up and take over in one edit: swapped, or one after the other.
+#[test]
+fn node_ports_change_hands_in_one_edit() {
+    live("publish_swapped", async |t| {
+        let _operator = t.space.operator().start();
+        let of = |numbers: &[(&str, i64)]| {
+            let service = |n: i64| json!({"image": "web:1", "ports": {"http": {"port": 8000, "published": n}}, "publish": {"type": "NodePort"}});
+            stack("swap", &numbers.iter().map(|(name, n)| ((*name).to_owned(), service(*n))).collect())
+        };
+        let edits: [&[(&str, i64)]; 5] = [
+            &[("blue", 32141), ("green", 32142)],
+            &[("blue", 32142), ("green", 32141)],
+            &[("blue", 32141), ("green", 32142), ("red", 32143)],
+            &[("blue", 32142), ("green", 32144), ("red", 32143)],
+            &[("green", 32142), ("red", 32144)],
+        ];
+        for edit in edits {
+            t.space.apply_object(&of(edit)).await;
+            let begin = std::time::Instant::now();
+            eventually(Duration::from_secs(20), &format!("{edit:?}"), async || {
+                let mut wrong = Vec::new();
+                for (name, number) in edit {
+                    let live = t.space.get(Kind::Service, &format!("{name}-published")).await;
+                    if live.as_ref().map(node_ports) != Some(vec![*number]) {
+                        wrong.push(format!("{name}: {:?}", live.map(|s| s["spec"]["ports"].clone())));
+                    }
+                }
+                if wrong.is_empty() { Ok(()) } else { Err(wrong.join(", ")) }
+            })
+            .await;
+            println!("{edit:?}: after {:?}", begin.elapsed());
+            t.space.wait_ready("swap", SOON).await;
+        }
+    });
+}
+
+// A cloud holds a Service back until its load balancer is down: the next one waits for that, without a hot loop and without trouble in the status.
+#[test]
+fn another_class_waits_for_the_load_balancer_to_be_taken_down() {
+    live("publish_held_back", async |t| {
+        let audit = t.audit();
+        let _operator = t.space.operator().start();
+        let of = |class: &str| {
+            let publish = json!({"type": "LoadBalancer", "loadBalancerClass": class});
+            stack(
+                "cloud",
+                &json!({"web": {"image": "web:1", "ports": {"http": {"port": 8000, "published": 80}}, "publish": publish}}),
+            )
+        };
+        t.space.apply_object(&of("example.com/a")).await;
+        t.space.wait_ready("cloud", SOON).await;
+        let finalizers = |list: Value| json!({"metadata": {"finalizers": list}});
+        let cleanup = json!(["service.kubernetes.io/load-balancer-cleanup"]);
+        t.space.edit(Kind::Service, "web-published", finalizers(cleanup)).await;
+        operator_has_looked(&t, "held back").await;
+        let mark = audit.mark().await;
+        t.space.apply_object(&of("example.com/b")).await;
+        eventually(SOON, "the Service to be on its way out", async || {
+            let live = t.space.get(Kind::Service, "web-published").await.ok_or("it is gone")?;
+            if live["metadata"]["deletionTimestamp"].is_null() { Err(live["metadata"].to_string()) } else { Ok(()) }
+        })
+        .await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let requests = audit.since(mark).await;
+        println!("{} requests while it is held back", requests.child_writes().len());
+        assert_eq!(requests.child_writes().len(), 1, "the delete, and nothing until it is gone\n{requests}");
+        assert_eq!(t.space.status("cloud").await["services"]["web"]["state"], "Ready");
+        t.space.edit(Kind::Service, "web-published", finalizers(json!([]))).await;
+        eventually(SOON, "the next one", async || {
+            let live = t.space.get(Kind::Service, "web-published").await.ok_or("it is gone")?;
+            if live["spec"]["loadBalancerClass"] == "example.com/b" { Ok(()) } else { Err(live["spec"].to_string()) }
+        })
+        .await;
+    });
+}
+
 // A node port that somebody else in the cluster has: said of the service, the rest goes on, no hot loop, and it heals.
 #[test]
 fn a_node_port_that_is_taken_is_told_and_heals() {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::promises::held;
 use super::world::{World, id};
 use crate::child::{BalancerFacts, ChildId, Kind};
-use crate::rollout::{Body, Guard, Write};
+use crate::rollout::{Body, Guard, Refusal, RefusalKind, Write};
 
 fn service(name: &str) -> ChildId {
     ChildId { kind: Kind::Service, name: name.into() }
@@ -59,6 +59,69 @@ fn a_name_that_a_service_gone_from_the_stack_had_keeps_the_ports_of_its_pods() {
     world.complete("db");
     world.settle();
     assert!(world.children[&service("front")].digest == Some(world.wanted[&service("front")].digest));
+}
+
+#[test]
+fn the_name_of_a_service_gone_from_the_stack_is_its_own_until_its_successor_is_up() {
+    let ports = json!({"http": {"port": 80}});
+    let mut world = World::new(&json!({"web": {"image": "web:1", "ports": ports}}));
+    world.settle();
+    world.edit(&json!({"site": {"image": "web:2", "ports": ports, "networks": {"default": {"aliases": ["web"]}}}}));
+    let written = world.pass();
+    assert!(written.contains(&id("site")) && !written.contains(&service("web")), "{written:?}");
+    world.complete("site");
+    world.settle();
+    assert_eq!(world.children[&service("web")].digest, Some(world.wanted[&service("web")].digest));
+}
+
+#[test]
+fn who_cannot_be_published_runs_and_holds_nobody() {
+    let of = |name: &str, tag: &str| {
+        json!({name: {"image": "web:1", "ports": {"http": {"port": 80, "published": 30080}}, "publish": {"type": "NodePort"}},
+            "proxy": {"image": format!("proxy:{tag}"), "dependsOn": {name: {}}}})
+    };
+    let mut world = World::new(&of("web", "1"));
+    world.settle();
+    world.edit(&of("site", "2"));
+    let published = service("site-published");
+    let why = Refusal {
+        kind: RefusalKind::Refused,
+        message: "provided port is already allocated".into(),
+        wanted: world.wanted[&published].digest,
+    };
+    world.refused.insert(published.clone(), why);
+    world.settle();
+    assert!(world.workload("site").is_some() && !world.children.contains_key(&id("web")));
+    assert!(!world.children.contains_key(&service("web-published")), "what had the port is gone");
+    world.refused.clear();
+    assert_eq!(world.pass(), [published]);
+}
+
+#[test]
+fn of_two_services_that_swap_node_ports_the_first_is_made_anew() {
+    let of = |blue: u16, green: u16, tag: &str| {
+        let service = |number: u16| {
+            json!({"image": format!("web:{tag}"), "ports": {"http": {"port": 80, "published": number}},
+                "publish": {"type": "NodePort"}, "dependsOn": {"db": {}}})
+        };
+        json!({"db": {"image": format!("db:{tag}")}, "blue": service(blue), "green": service(green)})
+    };
+    let mut world = World::new(&of(30080, 30081, "1"));
+    world.settle();
+    let anew = |world: &World| {
+        let plan = world.plan();
+        let services = plan.writes.iter().filter(|w| w.id.kind == Kind::Service);
+        services.map(|w| (w.id.name.clone(), w.instead_of.is_some())).collect::<Vec<_>>()
+    };
+    let names = |blue: bool| vec![("blue-published".to_owned(), blue), ("green-published".to_owned(), false)];
+    world.edit(&of(30082, 30080, "1"));
+    assert_eq!(anew(&world), names(false), "a number that is let go of is no swap");
+    world.edit(&of(30081, 30080, "2"));
+    world.pass();
+    assert!(anew(&world).is_empty(), "held, both stay as they are");
+    world.complete("db");
+    assert_eq!(anew(&world), names(true));
+    world.settle();
 }
 
 #[test]
