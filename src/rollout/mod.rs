@@ -3,7 +3,7 @@
 //! Pure and stateless: no clock, no memory of progress. A crash between any two requests resumes by planning again.
 //!
 //! `planner` walks the services in their order: `gate` says who may start pods, `health` how far a workload has come, `replicas` who sets the count,
-//! `predecessors` what must be gone first. `populate` fills volumes before that; `beside_pods` writes everything that is no workload; `prune` ends it.
+//! `predecessors` what must be gone first, `rollback` what is put back. `populate` fills volumes before that; `beside_pods` writes everything that is no workload; `prune` ends it.
 
 mod beside_pods;
 mod differs;
@@ -16,6 +16,7 @@ mod populate;
 mod predecessors;
 mod prune;
 mod replicas;
+mod rollback;
 
 #[cfg(test)]
 mod tests;
@@ -25,3 +26,4 @@ pub use parts::Parts;
 pub use plan::{Body, Cause, Delete, Guard, Plan, Refusal, RefusalKind, Step, Unfilled, Wait, Write};
 pub use planner::{Seen, Settled, plan};
 pub use replicas::first_count;
+pub use rollback::ROLLED_BACK;
