@@ -35,7 +35,8 @@ impl std::fmt::Display for ChildId {
 /// An object as the store keeps it: identity, the digest of our fields, and what the gate and the status ask for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Child {
-    /// Name, namespace, uid, versions, deletion time, controller owner, and our own labels and annotations; nothing else.
+    /// Name, namespace, uid, versions, deletion time, controller owner, our own labels and annotations, and what holds an object that is on its way out;
+    /// nothing else.
     pub meta: ObjectMeta,
     /// Of the fields that we applied; none where we applied nothing.
     pub digest: Option<Digest>,
@@ -208,6 +209,7 @@ impl Child {
                 resource_version: text("resourceVersion"),
                 generation: whole["generation"].as_i64(),
                 deletion_timestamp: Option::deserialize(&whole["deletionTimestamp"]).unwrap_or_default(),
+                finalizers: holders(whole),
                 owner_references: owners.into_iter().find(|o| o.controller == Some(true)).map(|o| vec![o]),
                 labels: ours("labels"),
                 annotations: ours("annotations"),
@@ -265,6 +267,17 @@ impl Child {
         let meta = |child: &Child| ObjectMeta { resource_version: None, ..child.meta.clone() };
         self.digest == other.digest && self.facts == other.facts && meta(self) == meta(other)
     }
+}
+
+/// Finalizers of an object that is on its way out, less those that Kubernetes itself sets and takes off.
+fn holders(meta: &Value) -> Option<Vec<String>> {
+    let of_kubernetes = |name: &&str| {
+        let domain = name.split('/').next().unwrap_or_default();
+        matches!(*name, "foregroundDeletion" | "orphan") || domain.ends_with("kubernetes.io")
+    };
+    let all = meta["finalizers"].as_array().filter(|_| !meta["deletionTimestamp"].is_null())?;
+    let names = all.iter().filter_map(Value::as_str).filter(|name| !of_kubernetes(name));
+    Some(names.map(str::to_owned).collect::<Vec<_>>()).filter(|names| !names.is_empty())
 }
 
 impl Facts {

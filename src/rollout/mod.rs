@@ -4,6 +4,7 @@
 //!
 //! `planner` walks the services in their order: `gate` says who may start pods, `health` how far a workload has come, `replicas` who sets the count,
 //! `predecessors` what must be gone first. `populate` fills volumes before that; `beside_pods` writes everything that is no workload; `prune` ends it.
+//! `teardown` says what may go of a stack that is deleted in order.
 
 mod beside_pods;
 mod differs;
@@ -16,6 +17,7 @@ mod populate;
 mod predecessors;
 mod prune;
 mod replicas;
+mod teardown;
 
 #[cfg(test)]
 mod tests;
@@ -25,3 +27,4 @@ pub use parts::Parts;
 pub use plan::{Body, Cause, Delete, Guard, Plan, Refusal, RefusalKind, Step, Unfilled, Wait, Write};
 pub use planner::{Seen, Settled, plan};
 pub use replicas::first_count;
+pub use teardown::{Held, Leaving, Stage, Teardown, teardown};

@@ -124,6 +124,6 @@ pub(super) fn is_ours(stack: &Stack, id: &ChildId, child: &Child) -> bool {
 }
 
 /// Labels may have been copied to an object of somebody else's: one that is not owned by this stack goes only if we wrote it once.
-fn was_applied(stack: &Stack, child: &Child) -> bool {
+pub(super) fn was_applied(stack: &Stack, child: &Child) -> bool {
     child.owner().is_some_and(|owner| owner.uid == stack.uid) || child.digest.is_some()
 }

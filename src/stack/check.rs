@@ -79,6 +79,7 @@ pub fn check(written: &AppStack, most: PodSecurity) -> Result<Stack, Problems> {
         uid: written.metadata.uid.clone().unwrap_or_default(),
         isolation: spec.isolation.unwrap_or_default(),
         stopped: spec.stopped.unwrap_or_default(),
+        teardown: spec.teardown.unwrap_or_default(),
         networks: joined(&services, spec),
         configs,
         ties,

@@ -8,4 +8,5 @@ mod kinds;
 mod laws;
 mod names;
 mod promises;
+mod teardown;
 mod world;
