@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::digest::Digest;
+use super::route::RouteFacts;
 use super::{Kind, moved};
 use crate::api::{AppStack, GROUP};
 
@@ -157,15 +158,6 @@ pub struct BalancerFacts {
     pub is_ours: bool,
 }
 
-/// What is kept of an HTTPRoute.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RouteFacts {
-    /// Some controller has looked at it.
-    pub taken_up: bool,
-    /// What a controller has against it: reason and message.
-    pub trouble: Option<(String, String)>,
-}
-
 /// What is kept of a pod.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[allow(clippy::struct_excessive_bools)] // each is asked by itself
@@ -178,6 +170,8 @@ pub struct PodFacts {
     pub was_ready: bool,
     /// It has ended, well or not.
     pub ended: bool,
+    /// A StatefulSet has made it, under this name: a copy has another one.
+    pub numbered: bool,
     /// Why a container does not run, or why no node takes the pod: reason and message.
     pub trouble: Option<(String, String)>,
 }
@@ -310,6 +304,8 @@ impl Facts {
             ingress.filter_map(|i| i["ip"].as_str().or(i["hostname"].as_str())).map(str::to_owned).collect();
         if spec["containers"].is_array() {
             self.pod = PodFacts::read(&object["status"]);
+            let named = &object["metadata"]["labels"]["statefulset.kubernetes.io/pod-name"];
+            self.pod.numbered = named.is_string() && *named == object["metadata"]["name"];
             self.conditions.clear(); // read above; the rest only wakes people
         }
     }
@@ -355,27 +351,6 @@ fn replicas_owner(object: &Value) -> ReplicasOwner {
     }
 }
 
-impl RouteFacts {
-    /// One parent has one entry for each controller that looks after it. `Accepted` and `ResolvedRefs` are good when true, and so is their absence;
-    /// `PartiallyInvalid` is there only when something was dropped. <https://gateway-api.sigs.k8s.io/geps/gep-1364/>
-    fn read(object: &Value) -> Self {
-        let parents = object["status"]["parents"].as_array();
-        let conditions = parents.into_iter().flatten().filter_map(|parent| parent["conditions"].as_array()).flatten();
-        let generation = object["metadata"]["generation"].as_i64().unwrap_or_default();
-        let is_new = |c: &&Value| c["observedGeneration"].as_i64().is_none_or(|seen| seen >= generation);
-        let bad = conditions.filter(is_new).find(|c| match c["type"].as_str() {
-            Some("Accepted" | "ResolvedRefs") => c["status"] == "False",
-            Some("PartiallyInvalid") => c["status"] == "True",
-            _ => false,
-        });
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        RouteFacts {
-            taken_up: parents.is_some_and(|parents| !parents.is_empty()),
-            trouble: bad.map(|c| (text(&c["reason"]), text(&c["message"]))),
-        }
-    }
-}
-
 impl PodFacts {
     fn read(status: &Value) -> Self {
         let containers = || {
@@ -397,6 +372,7 @@ impl PodFacts {
                     || !c["state"]["terminated"].is_null()
                     || c["restartCount"].as_i64() > Some(0)
             }),
+            numbered: false,
             ended: matches!(status["phase"].as_str(), Some("Succeeded" | "Failed")),
             ready: conditions().any(|c| c["type"] == "Ready" && c["status"] == "True"),
             was_ready: moved::was_ready(&status["conditions"]),

@@ -76,6 +76,7 @@ pub async fn reconcile(context: &Context, key: &StackKey) -> Outcome {
                 let children = context.store.children(key);
                 let parts = Parts::of(wanted, &children);
                 let walls = stack.annotations().get(report::PROOF).and_then(|proof| proof.parse().ok());
+                let walls = walls.as_ref();
                 let subject = Subject { stack: model, wanted, children: &children, parts: &parts, plan: &plan, walls };
                 (report::report(&subject, generation, &before, Timestamp::now()), next)
             }
