@@ -39,11 +39,12 @@ pub fn crd_yaml() -> Result<String, serde_saphyr::ser::Error> {
 
 /// What the operator may do, from the table of kinds: every child kind in full, pods to read and delete, events to read, nothing with Secrets.
 ///
-/// `appstacks/finalizers` lets it write owner references that block deletion where the cluster asks for that permission (T18).
+/// `patch` on `appstacks` is for one entry of `metadata.finalizers`, under `teardown: Ordered`: no smaller permission reaches that, `appstacks/finalizers` does not.
+/// `get` on namespaces tells whether the stack's own is being deleted. `appstacks/finalizers` lets it write owner references that block deletion where the cluster asks for that permission (T18).
 pub fn rbac() -> Value {
     let rule = |group: &str, resources: &[&str], verbs: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": verbs});
     let mut rules = vec![
-        rule(GROUP, &["appstacks"], &["get", "list", "watch"]),
+        rule(GROUP, &["appstacks"], &["get", "list", "watch", "patch"]),
         rule(GROUP, &["appstacks/status"], &["get", "patch", "update"]),
         rule(GROUP, &["appstacks/finalizers"], &["update"]),
     ];
@@ -62,6 +63,7 @@ pub fn rbac() -> Value {
     let mut learn = rule("apiextensions.k8s.io", &["customresourcedefinitions"], &["list", "watch"]);
     learn["resourceNames"] = json!(definitions);
     rules.push(learn);
+    rules.push(rule("", &["namespaces"], &["get"]));
     rules.push(rule("", &["events"], &["get", "list", "watch"]));
     rules.push(rule("events.k8s.io", &["events"], &["create", "patch"]));
     rules.push(rule("coordination.k8s.io", &["leases"], &["get", "create", "patch", "update"]));

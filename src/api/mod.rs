@@ -35,7 +35,7 @@ pub use security::{Capabilities, FsGroupChangePolicy, PodSecurity, Profile, Secc
 pub use service::{Condition, Dependency, PullPolicy, Service};
 pub use spec::{
     AccessMode, AppStack, AppStackSpec, Config, Isolation, Network, Populate, Publish, PublishType, Retention, Secret,
-    Volume,
+    Teardown, Volume,
 };
 pub use status::{AppStackStatus, ServiceState, ServiceStatus};
 pub use update::{OnFailure, Update, UpdateOrder};

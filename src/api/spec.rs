@@ -114,6 +114,19 @@ pub struct AppStackSpec {
     #[schemars(schema_with = "schema::profiles")]
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub profiles: BTreeSet<String>,
+    /// How the stack goes when it is deleted. `Immediate`: all at once, without the operator. `Ordered`: services in reverse order of their dependencies, each when
+    /// the pods of all that depend on it are gone, network policies last; a finalizer holds the stack until then. Unset: `Immediate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teardown: Option<Teardown>,
+}
+
+/// How a stack goes.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[allow(missing_docs)] // described on the field
+pub enum Teardown {
+    #[default]
+    Immediate,
+    Ordered,
 }
 
 /// How services are kept apart.

@@ -7,8 +7,8 @@ pub mod kind;
 pub mod labels;
 mod moved;
 mod reduce;
+mod route;
 
 pub use kind::Kind;
-pub use reduce::{
-    BalancerFacts, Child, ChildId, Condition, Facts, MANAGER, PodFacts, ReplicasOwner, RouteFacts, node_ports,
-};
+pub use reduce::{BalancerFacts, Child, ChildId, Condition, Facts, MANAGER, PodFacts, ReplicasOwner, node_ports};
+pub use route::RouteFacts;

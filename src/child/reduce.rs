@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::digest::Digest;
+use super::route::RouteFacts;
 use super::{Kind, moved};
 use crate::api::{AppStack, GROUP};
 
@@ -35,7 +36,8 @@ impl std::fmt::Display for ChildId {
 /// An object as the store keeps it: identity, the digest of our fields, and what the gate and the status ask for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Child {
-    /// Name, namespace, uid, versions, deletion time, controller owner, and our own labels and annotations; nothing else.
+    /// Name, namespace, uid, versions, deletion time, controller owner, our own labels and annotations, and what holds an object that is on its way out;
+    /// nothing else.
     pub meta: ObjectMeta,
     /// Of the fields that we applied; none where we applied nothing.
     pub digest: Option<Digest>,
@@ -156,15 +158,6 @@ pub struct BalancerFacts {
     pub is_ours: bool,
 }
 
-/// What is kept of an HTTPRoute.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RouteFacts {
-    /// Some controller has looked at it.
-    pub taken_up: bool,
-    /// What a controller has against it: reason and message.
-    pub trouble: Option<(String, String)>,
-}
-
 /// What is kept of a pod.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[allow(clippy::struct_excessive_bools)] // each is asked by itself
@@ -177,6 +170,8 @@ pub struct PodFacts {
     pub was_ready: bool,
     /// It has ended, well or not.
     pub ended: bool,
+    /// A StatefulSet has made it, under this name: a copy has another one.
+    pub numbered: bool,
     /// Why a container does not run, or why no node takes the pod: reason and message.
     pub trouble: Option<(String, String)>,
 }
@@ -208,6 +203,7 @@ impl Child {
                 resource_version: text("resourceVersion"),
                 generation: whole["generation"].as_i64(),
                 deletion_timestamp: Option::deserialize(&whole["deletionTimestamp"]).unwrap_or_default(),
+                finalizers: holders(whole),
                 owner_references: owners.into_iter().find(|o| o.controller == Some(true)).map(|o| vec![o]),
                 labels: ours("labels"),
                 annotations: ours("annotations"),
@@ -267,6 +263,17 @@ impl Child {
     }
 }
 
+/// Finalizers of an object that is on its way out, less those that Kubernetes itself sets and takes off.
+fn holders(meta: &Value) -> Option<Vec<String>> {
+    let of_kubernetes = |name: &&str| {
+        let domain = name.split('/').next().unwrap_or_default();
+        matches!(*name, "foregroundDeletion" | "orphan") || domain.ends_with("kubernetes.io")
+    };
+    let all = meta["finalizers"].as_array().filter(|_| !meta["deletionTimestamp"].is_null())?;
+    let names = all.iter().filter_map(Value::as_str).filter(|name| !of_kubernetes(name));
+    Some(names.map(str::to_owned).collect::<Vec<_>>()).filter(|names| !names.is_empty())
+}
+
 impl Facts {
     fn read_spec(&mut self, object: &Value) {
         let spec = &object["spec"];
@@ -300,6 +307,8 @@ impl Facts {
             ingress.filter_map(|i| i["ip"].as_str().or(i["hostname"].as_str())).map(str::to_owned).collect();
         if spec["containers"].is_array() {
             self.pod = PodFacts::read(&object["status"]);
+            let named = &object["metadata"]["labels"]["statefulset.kubernetes.io/pod-name"];
+            self.pod.numbered = named.is_string() && *named == object["metadata"]["name"];
             self.conditions.clear(); // read above; the rest only wakes people
         }
     }
@@ -345,27 +354,6 @@ fn replicas_owner(object: &Value) -> ReplicasOwner {
     }
 }
 
-impl RouteFacts {
-    /// One parent has one entry for each controller that looks after it. `Accepted` and `ResolvedRefs` are good when true, and so is their absence;
-    /// `PartiallyInvalid` is there only when something was dropped. <https://gateway-api.sigs.k8s.io/geps/gep-1364/>
-    fn read(object: &Value) -> Self {
-        let parents = object["status"]["parents"].as_array();
-        let conditions = parents.into_iter().flatten().filter_map(|parent| parent["conditions"].as_array()).flatten();
-        let generation = object["metadata"]["generation"].as_i64().unwrap_or_default();
-        let is_new = |c: &&Value| c["observedGeneration"].as_i64().is_none_or(|seen| seen >= generation);
-        let bad = conditions.filter(is_new).find(|c| match c["type"].as_str() {
-            Some("Accepted" | "ResolvedRefs") => c["status"] == "False",
-            Some("PartiallyInvalid") => c["status"] == "True",
-            _ => false,
-        });
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        RouteFacts {
-            taken_up: parents.is_some_and(|parents| !parents.is_empty()),
-            trouble: bad.map(|c| (text(&c["reason"]), text(&c["message"]))),
-        }
-    }
-}
-
 impl PodFacts {
     fn read(status: &Value) -> Self {
         let containers = || {
@@ -387,6 +375,7 @@ impl PodFacts {
                     || !c["state"]["terminated"].is_null()
                     || c["restartCount"].as_i64() > Some(0)
             }),
+            numbered: false,
             ended: matches!(status["phase"].as_str(), Some("Succeeded" | "Failed")),
             ready: conditions().any(|c| c["type"] == "Ready" && c["status"] == "True"),
             was_ready: moved::was_ready(&status["conditions"]),

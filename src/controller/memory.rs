@@ -32,6 +32,8 @@ pub struct Memory {
     retries: BTreeMap<ChildId, Retry>,
     /// Writes that the server took and reads back otherwise.
     pub(super) settled: BTreeMap<ChildId, Settled>,
+    /// When holding the stack, or letting it go, is to be tried again.
+    pub(super) hold_again: Option<Instant>,
     /// Uid and generation that were reported as unreadable.
     unread: Option<(Option<String>, i64)>,
 }
@@ -164,6 +166,7 @@ impl Memory {
     /// When something is due again that is not due by `now`.
     pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
         let refused = self.refusals.values().map(|(_, due)| *due);
-        refused.chain(self.retries.values().map(|retry| retry.due)).filter(|due| *due > now).min()
+        let again = self.retries.values().map(|retry| retry.due).chain(self.hold_again);
+        refused.chain(again).filter(|due| *due > now).min()
     }
 }

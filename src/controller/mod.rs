@@ -15,6 +15,7 @@ pub mod queue;
 pub mod reconcile;
 mod run;
 pub mod store;
+mod teardown;
 #[cfg(test)]
 mod tests;
 mod watch;

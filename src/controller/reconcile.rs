@@ -15,6 +15,7 @@ use super::publish::Publisher;
 use super::queue::Outcome;
 use super::run::Options;
 use super::store::{StackKey, Store, Written};
+use super::teardown;
 use super::writer::Writer;
 use crate::api::{AppStack, AppStackStatus};
 use crate::child::labels;
@@ -51,6 +52,9 @@ pub async fn reconcile(context: &Context, key: &StackKey) -> Outcome {
         return Outcome::Settled;
     };
     let generation = seen.meta().generation.unwrap_or_default();
+    if seen.meta().deletion_timestamp.is_some() {
+        return teardown::go_on(context, key, &seen, generation).await;
+    }
     let stack = match &seen.0 {
         Ok(stack) => stack,
         Err(invalid) => {
@@ -58,15 +62,7 @@ pub async fn reconcile(context: &Context, key: &StackKey) -> Outcome {
             return Outcome::Settled;
         }
     };
-    // Owner references take the children along.
-    if stack.meta().deletion_timestamp.is_some() {
-        return Outcome::Settled;
-    }
-    let before = context
-        .publisher
-        .on_its_way(key, stack.metadata.uid.as_deref())
-        .or_else(|| stack.status.clone())
-        .unwrap_or_default();
+    let before = context.said(key, &seen);
     let mut memory = context.recall(key);
     let (report, next) = if stack.spec.suspend == Some(true) {
         (report::suspended(generation, &before, Timestamp::now()), Outcome::Settled)
@@ -75,10 +71,12 @@ pub async fn reconcile(context: &Context, key: &StackKey) -> Outcome {
         match &rendered.model {
             Err(problems) => (report::invalid(problems, generation, &before, Timestamp::now()), Outcome::Settled),
             Ok((model, wanted)) => {
+                teardown::hold(context, key, &seen, model, &mut memory, context.options.refusal_retry).await;
                 let (plan, next) = roll_out(context, key, stack, model, wanted, &mut memory).await;
                 let children = context.store.children(key);
                 let parts = Parts::of(wanted, &children);
                 let walls = stack.annotations().get(report::PROOF).and_then(|proof| proof.parse().ok());
+                let walls = walls.as_ref();
                 let subject = Subject { stack: model, wanted, children: &children, parts: &parts, plan: &plan, walls };
                 (report::report(&subject, generation, &before, Timestamp::now()), next)
             }
@@ -175,11 +173,17 @@ impl Context {
         self.publisher.post(key, seen.object_ref(&()), report);
     }
 
-    fn recall(&self, key: &StackKey) -> Memory {
+    /// What was last said of a stack, be it still on its way.
+    pub(super) fn said(&self, key: &StackKey, seen: &Written) -> AppStackStatus {
+        let on_its_way = self.publisher.on_its_way(key, seen.meta().uid.as_deref());
+        on_its_way.or_else(|| seen.0.as_ref().ok()?.status.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn recall(&self, key: &StackKey) -> Memory {
         self.memories.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned().unwrap_or_default()
     }
 
-    fn remember(&self, key: &StackKey, memory: Memory) {
+    pub(super) fn remember(&self, key: &StackKey, memory: Memory) {
         self.memories.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), memory);
     }
 

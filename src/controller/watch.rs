@@ -100,8 +100,8 @@ async fn follow(kind: Kind, api: &Api<Child>, context: &Context, wakes: &Unbound
                 known = true;
                 (context.store.child_event(kind, event), false)
             }
-            Err(error) if kind.definition().is_some() && is_not_found(&error) => {
-                tracing::info!(%kind, "the cluster does not know this kind");
+            Err(error) if kind.definition().is_some() && is_not_for_us(&error) => {
+                tracing::info!(%kind, %error, "this kind cannot be had here");
                 (context.store.kind_missing(kind), true)
             }
             Err(error) => {
@@ -119,10 +119,11 @@ async fn follow(kind: Kind, api: &Api<Child>, context: &Context, wakes: &Unbound
     known
 }
 
-fn is_not_found(error: &watcher::Error) -> bool {
+/// Not known here, or not to this operator: an older ClusterRole does not name the kind. Nothing else waits for it.
+fn is_not_for_us(error: &watcher::Error) -> bool {
     use watcher::Error::{InitialListFailed, WatchFailed, WatchStartFailed};
     let (InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error)) = error else { return false };
-    matches!(error, kube::Error::Api(status) if status.code == 404)
+    matches!(error, kube::Error::Api(status) if matches!(status.code, 403 | 404))
 }
 
 /// Resolves once the cluster may have learnt a kind: its definition is there, or has changed. Who may not see definitions looks again after a while.

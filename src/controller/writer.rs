@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use either::Either;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
@@ -20,6 +21,11 @@ const CALL: Duration = Duration::from_secs(10);
 const STATUS_MANAGER: &str = "appstack-status";
 /// Field manager of the count of a workload whose template is not at hand.
 const REPLICAS_MANAGER: &str = "appstack-replicas";
+
+/// Finalizer of a stack that goes in order.
+pub(super) const TEARDOWN: &str = "appstack.dev/teardown";
+/// Field manager of that finalizer.
+const TEARDOWN_MANAGER: &str = "appstack-teardown";
 
 /// Writes to the API server, as long as we lead.
 #[derive(Clone)]
@@ -104,6 +110,38 @@ impl Writer {
         let params = PatchParams::apply(STATUS_MANAGER).force();
         let api: Api<Written> = Api::namespaced(self.client.clone(), &namespace); // also of a stack that we cannot read
         self.bounded(false, async { api.patch_status(&name, &params, &Patch::Apply(&body)).await }).await
+    }
+
+    /// Puts our finalizer on a stack as it was seen, or takes it off, and touches nothing else of it. By its uid and its finalizers, not its version: that moves
+    /// with every status of ours.
+    pub(super) async fn hold(&self, seen: &Written, hold: bool) -> Result<Written, Failure> {
+        let all = seen.finalizers();
+        let at = all.iter().position(|name| name == TEARDOWN);
+        let same = json!({"op": "test", "path": "/metadata/uid", "value": seen.uid()});
+        let patch = match at {
+            Some(at) if !hold => {
+                let path = format!("/metadata/finalizers/{at}");
+                json!([same, {"op": "test", "path": path, "value": TEARDOWN}, {"op": "remove", "path": path}])
+            }
+            // Where there is no list, it reads as null.
+            _ if all.is_empty() => json!([same, {"op": "test", "path": "/metadata/finalizers", "value": null},
+                {"op": "add", "path": "/metadata/finalizers", "value": [TEARDOWN]}]),
+            _ => json!([same, {"op": "test", "path": "/metadata/finalizers", "value": all},
+                {"op": "add", "path": "/metadata/finalizers/-", "value": TEARDOWN}]),
+        };
+        let patch = serde_json::from_value(patch).map_err(|error| Failure::Refused(error.to_string()))?;
+        let params = PatchParams { field_manager: Some(TEARDOWN_MANAGER.into()), ..PatchParams::default() };
+        let api: Api<Written> = Api::namespaced(self.client.clone(), &seen.namespace().unwrap_or_default());
+        self.bounded(false, async { api.patch(&seen.name_any(), &params, &Patch::<()>::Json(patch)).await }).await
+    }
+
+    /// Whether a namespace is being deleted, with all that is in it. Who may not look is told no: then what is in it goes in its own order.
+    pub(super) async fn is_namespace_going(&self, namespace: &str) -> bool {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        match self.bounded(false, async { api.get_metadata(namespace).await }).await {
+            Ok(live) => live.metadata.deletion_timestamp.is_some(),
+            Err(failure) => matches!(failure, Failure::Gone),
+        }
     }
 
     pub(super) fn children(&self, namespace: &str, id: &ChildId) -> Api<Child> {

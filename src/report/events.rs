@@ -19,11 +19,11 @@ pub struct Event {
 }
 
 impl Event {
-    fn new(reason: &str, warning: bool, note: &str) -> Self {
+    pub(super) fn new(reason: &str, warning: bool, note: &str) -> Self {
         Event { reason: reason.to_owned(), warning, note: bounded(note), service: None }
     }
 
-    fn of(service: &str, reason: &str, warning: bool, note: &str) -> Self {
+    pub(super) fn of(service: &str, reason: &str, warning: bool, note: &str) -> Self {
         Event { service: Some(service.to_owned()), ..Self::new(reason, warning, &format!("{service}: {note}")) }
     }
 }

@@ -13,17 +13,19 @@ pub const NETWORK_ISOLATION: &str = "NetworkIsolation";
 pub const PROOF: &str = "appstack.dev/network-isolation";
 
 /// What was seen, and when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
     /// A forbidden connection was cut off.
     pub enforced: bool,
     /// When.
     pub at: Timestamp,
+    /// Uid of the stack that it was noted on: a copy of that stack elsewhere has proved nothing.
+    pub of: String,
 }
 
 impl std::fmt::Display for Proof {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {:.0}", if self.enforced { "Enforced" } else { "NotEnforced" }, self.at)
+        write!(f, "{} {:.0} {}", if self.enforced { "Enforced" } else { "NotEnforced" }, self.at, self.of)
     }
 }
 
@@ -31,25 +33,26 @@ impl std::str::FromStr for Proof {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let (word, at) = text.split_once(' ').ok_or(())?;
+        let [word, at, of] = text.split(' ').collect::<Vec<_>>().try_into().map_err(|_| ())?;
         let enforced = match word {
             "Enforced" => true,
             "NotEnforced" => false,
             _ => return Err(()),
         };
-        Ok(Proof { enforced, at: at.parse().map_err(|_| ())? })
+        Ok(Proof { enforced, at: at.parse().map_err(|_| ())?, of: of.to_owned() })
     }
 }
 
 /// `Unknown` until somebody has proved it.
 pub(super) fn isolation(
     stack: &Stack,
-    proof: Option<Proof>,
+    proof: Option<&Proof>,
     generation: i64,
     before: &[Condition],
     now: Timestamp,
 ) -> Condition {
     let check = format!("`appstack check --isolation -n {}`", stack.namespace);
+    let proof = proof.filter(|proof| proof.of == stack.uid);
     let (status, reason, message) = match (stack.isolation, proof) {
         (Isolation::None, _) => {
             ("False", "NoWalls", "spec.isolation is None: nothing keeps the services apart".to_owned())
@@ -58,10 +61,10 @@ pub(super) fn isolation(
             let message = format!("nobody has proved that this cluster enforces NetworkPolicies; {check} tries it out");
             ("Unknown", "NotProven", message)
         }
-        (_, Some(Proof { enforced: true, at })) => {
+        (_, Some(Proof { enforced: true, at, .. })) => {
             ("True", "Enforced", format!("{check} saw at {at:.0} that this cluster enforces NetworkPolicies"))
         }
-        (_, Some(Proof { enforced: false, at })) => {
+        (_, Some(Proof { enforced: false, at, .. })) => {
             let message = format!(
                 "{check} saw at {at:.0} that this cluster does not enforce NetworkPolicies: every service can be reached from anywhere; its network plugin has to be one that does"
             );
@@ -90,11 +93,13 @@ mod tests {
     fn a_proof_reads_back_and_nothing_else_is_one() {
         let at: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
         for enforced in [true, false] {
-            let proof = Proof { enforced, at };
+            let proof = Proof { enforced, at, of: "u".into() };
             assert_eq!(proof.to_string().parse(), Ok(proof));
         }
-        assert_eq!(Proof { enforced: true, at }.to_string(), "Enforced 2026-01-02T03:04:05Z");
-        for text in ["", "Enforced", "True 2026-01-02T03:04:05Z", "Enforced yesterday"] {
+        assert_eq!(Proof { enforced: true, at, of: "u".into() }.to_string(), "Enforced 2026-01-02T03:04:05Z u");
+        for text in
+            ["", "Enforced", "True 2026-01-02T03:04:05Z u", "Enforced yesterday u", "Enforced 2026-01-02T03:04:05Z"]
+        {
             assert_eq!(text.parse::<Proof>(), Err(()), "{text}");
         }
     }

@@ -8,6 +8,7 @@ mod isolation;
 mod routes;
 mod services;
 mod status;
+mod teardown;
 
 #[cfg(test)]
 mod tests;
@@ -15,3 +16,4 @@ mod tests;
 pub use events::{Event, folded};
 pub use isolation::{NETWORK_ISOLATION, PROOF, Proof, not_enforced};
 pub use status::{Report, Subject, invalid, report, suspended, undecodable};
+pub use teardown::tearing_down;

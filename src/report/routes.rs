@@ -29,9 +29,9 @@ pub(super) fn standing(of: &Subject<'_>, service: &Service) -> (ServiceState, Op
     (ServiceState::Ready, reason, waits)
 }
 
-/// Where its first route is reached: by its host, or where the ingress controller answers.
+/// Where its first route that has an address is reached: by its host, or where the ingress controller answers.
 pub(super) fn address(of: &Subject<'_>, service: &Service) -> Option<String> {
-    let route = service.routes.first()?;
+    let route = service.routes.iter().find(|route| route.host.as_deref().is_none_or(|host| !host.starts_with('*')))?;
     let host = match &route.host {
         Some(host) => host,
         None => live(of, service, route)?.1.facts.addresses.first()?,

@@ -32,7 +32,7 @@ pub struct Subject<'a> {
     /// What happens now.
     pub plan: &'a Plan,
     /// Whether the cluster enforces walls, if somebody has tried it.
-    pub walls: Option<Proof>,
+    pub walls: Option<&'a Proof>,
 }
 
 /// What is said.
@@ -143,7 +143,11 @@ fn verdict(of: &Subject<'_>, services: &BTreeMap<String, ServiceStatus>) -> (Ver
         return (Verdict::Reconciling, "WaitingForDependencies", explain(first));
     }
     if let [first, ..] = degraded.as_slice() {
-        return (Verdict::Reconciling, "Degraded", format!("{} not all pods are ready", explain(first)));
+        let why = explain(first);
+        // A route that is not taken is no matter of pods.
+        let of_pods = services.get(*first).is_some_and(|s| s.ready < s.desired);
+        let more = if of_pods { ": not all pods are ready" } else { "" };
+        return (Verdict::Reconciling, "Degraded", format!("{why}{more}"));
     }
     (Verdict::Ready, "AllServicesReady", format!("{} services are as the spec wants them", services.len()))
 }

@@ -74,7 +74,7 @@ impl Scene {
             children: &self.children,
             parts: &parts,
             plan: &plan,
-            walls: self.walls,
+            walls: self.walls.as_ref(),
         };
         report(&subject, 4, before, at(second))
     }
@@ -226,13 +226,15 @@ fn isolation_is_unknown_until_proved_and_its_time_moves_with_its_status() {
     let mut scene = Scene::new();
     let unknown = scene.report(&AppStackStatus::default(), 0).status;
     assert_eq!(isolation(&unknown), ("Unknown".into(), "NotProven".into(), at(0)));
-    scene.walls = Some(super::Proof { enforced: true, at: at(5) });
+    scene.walls = Some(super::Proof { enforced: true, at: at(5), of: "u".into() });
     let proved = scene.report(&unknown, 6).status;
     assert_eq!(isolation(&proved), ("True".into(), "Enforced".into(), at(6)));
-    scene.walls = Some(super::Proof { enforced: true, at: at(50) });
+    scene.walls = Some(super::Proof { enforced: true, at: at(5), of: "another".into() });
+    assert_eq!(isolation(&scene.report(&unknown, 6).status).1, "NotProven", "a copy of the stack");
+    scene.walls = Some(super::Proof { enforced: true, at: at(50), of: "u".into() });
     assert_eq!(isolation(&scene.report(&proved, 51).status).2, at(6), "proved again");
     assert_eq!(isolation(&suspended(4, &proved, at(60)).status).0, "True", "a stack that is left alone keeps it");
-    scene.walls = Some(super::Proof { enforced: false, at: at(70) });
+    scene.walls = Some(super::Proof { enforced: false, at: at(70), of: "u".into() });
     assert_eq!(isolation(&scene.report(&proved, 71).status), ("False".into(), "NotEnforced".into(), at(71)));
     scene.stack.isolation = crate::api::Isolation::None;
     assert_eq!(isolation(&scene.report(&proved, 72).status).1, "NoWalls");

@@ -1,5 +1,6 @@
 //! Children beside pods: names, walls, claims, configs, autoscalers, budgets.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -57,34 +58,49 @@ impl Planner<'_> {
     }
 
     /// Whether a change has to wait, since pods that keep an older template need what is there: those of held services, and of services that are gone from
-    /// the stack and stay until the others are at rest. Scaling between counts above zero is not gated, and a network that is not internal only opens.
+    /// the stack and stay until the others are at rest. Scaling between counts above zero is not gated, and a network that is not internal only
+    /// opens, unless other stacks share it no more.
     fn waits_for_pods(&self, id: &ChildId, wanted: &Wanted) -> bool {
         let is_held = |service: &Service| self.is_held(&service.name) && self.has_workload(&service.name);
         let services = || self.stack.services.values();
         match &wanted.part {
             Part::Service(name) => !matches!(id.kind, Kind::Autoscaler | Kind::Budget) && self.is_held(name),
             Part::Network(network) => {
-                self.stack.networks.get(network).is_some_and(|n| n.internal)
+                let internal = self.stack.networks.get(network).is_some_and(|n| n.internal);
+                internal
                     && (services().any(|s| s.networks.contains(network) && is_held(s))
-                        || self.is_on_older_pods(&labels::in_network(network)))
+                        || self.older_pods().any(|pod| pod.has_label(&labels::in_network(network))))
+                    || self.leaves_a_shared_network(network)
             }
             Part::Alias(alias) => {
                 services().any(|s| s.aliases.contains(alias) && is_held(s))
-                    || self.is_on_older_pods(&labels::answers_to(alias))
+                    || self.older_pods().any(|pod| pod.has_label(&labels::answers_to(alias)))
                     || self.is_name_of_one_gone(id)
             }
             Part::Stack | Part::Volume(_) | Part::Config(_) => false,
         }
     }
 
-    /// Whether running pods have this label by a template that stays for now, whatever their service says of itself by now.
-    fn is_on_older_pods(&self, label: &str) -> bool {
-        let mut pods = self.seen.children.iter().filter(|(id, _)| id.kind == Kind::Pod).map(|(_, pod)| pod);
-        pods.any(|pod| {
+    /// Whether pods that stay for now are members of this network as other stacks share it, under a name that it has no more.
+    fn leaves_a_shared_network(&self, network: &str) -> bool {
+        let member = labels::in_network(network);
+        let shared: BTreeSet<String> =
+            self.stack.networks.values().filter_map(|n| n.shared.as_deref()).map(labels::in_shared_network).collect();
+        let any = labels::in_shared_network("");
+        self.older_pods().any(|pod| {
+            let mut all = pod.meta.labels.iter().flatten().map(|(label, _)| label);
+            pod.has_label(&member) && all.any(|label| label.starts_with(&any) && !shared.contains(label))
+        })
+    }
+
+    /// Running pods of a template that stays for now, whatever their service says of itself by now.
+    fn older_pods(&self) -> impl Iterator<Item = &Child> {
+        let pods = self.seen.children.iter().filter(|(id, _)| id.kind == Kind::Pod).map(|(_, pod)| pod.as_ref());
+        pods.filter(|pod| {
             let service =
                 Some(pod.label(labels::SERVICE)).filter(|name| !name.is_empty()).unwrap_or(pod.label(labels::JOB));
             let stays = self.is_held(service) || !self.stack.services.contains_key(service);
-            stays && pod.has_label(label) && !pod.is_going() && !pod.facts.pod.ended
+            stays && !pod.is_going() && !pod.facts.pod.ended
         })
     }
 

@@ -98,7 +98,7 @@ pub enum RefusalKind {
     NameConflict,
     /// The server does not take it.
     Refused,
-    /// The cluster does not know objects of its kind.
+    /// The cluster does not know objects of its kind, or not for us.
     KindMissing,
     /// It fails again and again, and may go well another time: said of the services it concerns, but none that depends on them gives up.
     Transient,

@@ -97,7 +97,9 @@ impl Planner<'_> {
         let refusal = |kind, message| Some(Refusal { kind, message, wanted: wanted.digest });
         let refusal = if self.seen.missing.contains(&id.kind) {
             let message = format!(
-                "{id} cannot be made: this cluster does not know its kind. Install the Gateway API's CustomResourceDefinitions, or say ingressClassName; it is made as soon as they are there"
+                "{id} cannot be made: this cluster does not serve {} of {}, or not to this operator. Install the Gateway API, or say ingressClassName; it is made as soon as it can be",
+                id.kind.names().plural,
+                id.kind.api_version()
             );
             refusal(RefusalKind::KindMissing, message)
         } else if self.seen.children.contains_key(id) && ours.is_none() {

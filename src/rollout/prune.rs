@@ -101,10 +101,11 @@ fn is_complete(plan: &Plan, service: &str) -> bool {
     plan.steps.get(service) == Some(&Step::Done) && plan.progress.get(service) == Some(&Progress::Complete)
 }
 
-/// Whether a pod was made from a template of ours and has lost its owner: a StatefulSet goes without its pods when its claims grow, and its successor takes them
-/// up, unless the service is another one by then.
+/// Whether a pod was made by a StatefulSet of ours and has lost its owner: that goes without its pods when its claims grow, and its successor takes them up, unless
+/// the service is another one by then. Copies for debugging, and pods that a person took out of their ReplicaSet, are left alone.
 fn is_left_behind(pod: &Child) -> bool {
     pod.owner().is_none()
+        && pod.facts.pod.numbered
         && !pod.facts.pod.ended
         && !pod.label(labels::SERVICE).is_empty()
         && pod.annotation(labels::REVISION).is_some()
@@ -133,6 +134,6 @@ pub(super) fn is_ours(stack: &Stack, id: &ChildId, child: &Child) -> bool {
 }
 
 /// Labels may have been copied to an object of somebody else's: one that is not owned by this stack goes only if we wrote it once.
-fn was_applied(stack: &Stack, child: &Child) -> bool {
+pub(super) fn was_applied(stack: &Stack, child: &Child) -> bool {
     child.owner().is_some_and(|owner| owner.uid == stack.uid) || child.digest.is_some()
 }

@@ -44,7 +44,9 @@ pub fn check(written: &AppStack, most: PodSecurity) -> Result<Stack, Problems> {
     problems.extend(broken_configs);
     problems.extend(ports::node_port_clashes(&services));
     problems.extend(routes::of_stack(spec));
-    problems.extend(routes::clashes(written.metadata.name.as_deref().unwrap_or_default(), &services));
+    let name = written.metadata.name.as_deref().unwrap_or_default();
+    let namespace = written.metadata.namespace.as_deref().unwrap_or("default");
+    problems.extend(routes::clashes((namespace, name), &services));
     problems.extend(volumes::shared_by_pods(&services, spec));
     warnings.extend(networks::without_walls(&services, spec));
     let volumes = used(&services, Source::volume)
@@ -79,6 +81,7 @@ pub fn check(written: &AppStack, most: PodSecurity) -> Result<Stack, Problems> {
         uid: written.metadata.uid.clone().unwrap_or_default(),
         isolation: spec.isolation.unwrap_or_default(),
         stopped: spec.stopped.unwrap_or_default(),
+        teardown: spec.teardown.unwrap_or_default(),
         networks: joined(&services, spec),
         configs,
         ties,
@@ -172,6 +175,9 @@ fn service(
         for port in &mut ports {
             port.open_to = OpenTo::Networks;
         }
+    }
+    if !routes.is_empty() && (headless || publish_not_ready) {
+        here.warn(".routes", "requests go to the service's own name, which answers for pods that are not ready or for each pod by itself: set endpointMode: VIP and publishNotReady: false where callers must not see that");
     }
     let writes_exclusive_claim = volumes::claims(written, &mounts, spec, here);
     let alone = update::alone(written, spec, writes_exclusive_claim);

@@ -101,14 +101,17 @@ pub(super) fn of_stack(spec: &AppStackSpec) -> Option<Problem> {
 }
 
 /// Routes that mean the same requests, of which one would win by chance, and routes whose objects would have one name.
-pub(super) fn clashes(stack: &str, services: &BTreeMap<String, Service>) -> Vec<Problem> {
+pub(super) fn clashes((namespace, stack): (&str, &str), services: &BTreeMap<String, Service>) -> Vec<Problem> {
     let mut requests = BTreeMap::new();
     let mut objects = BTreeMap::new();
     let mut clashes = Vec::new();
     for (service, route) in services.values().flat_map(|s| s.routes.iter().map(move |route| (&s.name, route))) {
         let field = format!("spec.services[{service}].routes[{}]", route.name);
         let parent = match &route.parent {
-            RouteParent::Gateway(gateway) => (Some(gateway), None),
+            // One listener or all of them: some request meets both.
+            RouteParent::Gateway(gateway) => {
+                (Some((&gateway.name, gateway.namespace.as_deref().unwrap_or(namespace))), None)
+            }
             RouteParent::Ingress { class, .. } => (None, Some(class)),
         };
         let request = (parent, &route.host, route.path.trim_end_matches('/'));

@@ -85,7 +85,10 @@ async fn nodes(t: &Live, enforcing: bool) {
         // The command tells its pod what to expect in its script: a call that arrives ends it at once, or three that do not.
         let script = json::text(caller, "/spec/containers/0/command/2");
         let expected = if script.contains("cut=") { !arrives } else { arrives };
-        let phase = json!({"status": {"phase": if expected { "Succeeded" } else { "Failed" }}});
+        let (phase, code) = if expected { ("Succeeded", 0) } else { ("Failed", 3) };
+        let mut container = caller["status"]["containerStatuses"][0].clone();
+        container["state"] = json!({"terminated": {"exitCode": code}});
+        let phase = json!({"status": {"phase": phase, "containerStatuses": [container]}});
         let api = t.space.api(Kind::Pod);
         let _ = api.patch_status(json::name(caller), &PatchParams::default(), &Patch::Merge(&phase)).await; // it may be gone
     }

@@ -27,6 +27,7 @@ mod scaling;
 mod shared;
 mod stacks;
 mod storage;
+mod teardown;
 mod update;
 mod upgrade;
 mod walls;

@@ -30,11 +30,11 @@ pub struct CheckArgs {
     #[arg(long, value_name = "IMAGE", default_value = "docker.io/library/busybox:1.37")]
     image: String,
     /// Give up after so long
-    #[arg(long, value_name = "DURATION", default_value = "3m", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "6m", value_parser = duration)]
     timeout: Duration,
 }
 
-/// Exit codes: 0 enforced, 1 not enforced or refused, 2 it could not be told, 3 no cluster, 130 interrupted.
+/// Exit codes: 0 enforced, 1 not enforced, 2 it could not be told, 3 no cluster, or no right to try it, 130 interrupted.
 pub fn run(args: &CheckArgs) -> ExitCode {
     let Ok(runtime) = tokio::runtime::Runtime::new() else {
         eprintln!("error: could not start the async runtime");
@@ -49,7 +49,7 @@ pub fn run(args: &CheckArgs) -> ExitCode {
 }
 
 async fn check(args: &CheckArgs, client: Client, namespace: &str) -> ExitCode {
-    let trial = Trial::new(client.clone(), namespace, &args.image);
+    let trial = Trial::new(client.clone(), namespace, &args.image, args.timeout);
     let outcome = tokio::select! {
         outcome = tokio::time::timeout(args.timeout, trial.run()) => Some(outcome),
         _ = tokio::signal::ctrl_c() => None,
@@ -69,7 +69,7 @@ async fn check(args: &CheckArgs, client: Client, namespace: &str) -> ExitCode {
         }
         Some(Ok(Err(error))) => {
             eprintln!("error: could not check isolation in namespace '{namespace}': {}", words(&error, namespace));
-            return ExitCode::from(if super::server::is_refused(&error) { 1 } else { 3 });
+            return ExitCode::from(3);
         }
         Some(Ok(Ok(verdict))) => verdict,
     };
@@ -94,11 +94,13 @@ async fn check(args: &CheckArgs, client: Client, namespace: &str) -> ExitCode {
 /// Notes the proof on the stacks of the namespace, where the operator finds it.
 async fn note(client: Client, namespace: &str, enforced: bool) {
     let stacks: Api<AppStack> = Api::namespaced(client, namespace);
-    let patch = json!({"metadata": {"annotations": {PROOF: Proof { enforced, at: Timestamp::now() }.to_string()}}});
+    let at = Timestamp::now();
     let params = PatchParams { field_manager: Some("appstack-check".into()), ..PatchParams::default() };
     let noted = async {
         let mut names = Vec::new();
         for stack in stacks.list_metadata(&ListParams::default()).await? {
+            let proof = Proof { enforced, at, of: stack.uid().unwrap_or_default() };
+            let patch = json!({"metadata": {"annotations": {PROOF: proof.to_string()}}});
             stacks.patch_metadata(&stack.name_any(), &params, &Patch::Merge(&patch)).await?;
             names.push(stack.name_any());
         }

@@ -1,4 +1,4 @@
-//! One run of the check: three calls, under three sets of policies.
+//! One run of the check: four calls, under three sets of policies.
 
 use std::time::Duration;
 
@@ -6,14 +6,16 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client, Resource};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::objects::{self, Expect, MARK, Walls};
+use super::objects::{Check, Expect, MARK, OTHERWISE, Walls, lets_through};
 
 /// Between two looks at a pod.
 const LOOK: Duration = Duration::from_millis(500);
+/// What an earlier check left behind is nobody's any more after so long.
+const STALE_SECONDS: i64 = 900;
 
 /// What came out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,86 +28,119 @@ pub(super) enum Verdict {
     Untold(String),
 }
 
+/// How a call ended.
+enum Call {
+    /// As expected.
+    AsExpected,
+    /// Not as expected.
+    Otherwise,
+    /// Something else ended it, or kept it from running.
+    Untold(String),
+}
+
 pub(super) struct Trial {
     pods: Api<Pod>,
     policies: Api<NetworkPolicy>,
-    name: String,
-    image: String,
+    check: Check,
 }
 
 impl Trial {
-    pub(super) fn new(client: Client, namespace: &str, image: &str) -> Self {
+    pub(super) fn new(client: Client, namespace: &str, image: &str, timeout: Duration) -> Self {
+        let now = Timestamp::now();
+        let name = format!("appstack-check-{:x}-{:x}", now.as_second(), now.subsec_nanosecond());
         Trial {
             pods: Api::namespaced(client.clone(), namespace),
             policies: Api::namespaced(client, namespace),
-            name: format!("appstack-check-{}", Timestamp::now().as_second()),
-            image: image.to_owned(),
+            check: Check { name, image: image.to_owned(), seconds: timeout.as_secs() + 60 },
         }
     }
 
-    /// A call with every wall open, so that a silence later means something; then one that must not get in, and one that must not get out.
+    /// A call with every wall open, so that a silence later means something; one that must not get in, and one that must not get out; and the first once more,
+    /// so that the silence was no listener's that had gone.
     pub(super) async fn run(&self) -> kube::Result<Verdict> {
         self.put_up(Walls::Open).await?;
-        create(&self.pods, objects::listener(&self.name, &self.image)).await?;
+        create(&self.pods, self.check.listener()).await?;
         println!("starting a pod that listens");
-        let address = match self.listens().await? {
-            Ok(address) => address,
+        let (uid, addresses) = match self.listens().await? {
+            Ok(listens) => listens,
             Err(why) => return Ok(Verdict::Untold(why)),
         };
         for (walls, expect, saying) in [
             (Walls::Open, Expect::Arrives, "calling it, with everything allowed"),
             (Walls::NoWayIn, Expect::CutOff, "calling it, with no way in"),
             (Walls::NoWayOut, Expect::CutOff, "calling it, with no way out"),
+            (Walls::Open, Expect::Arrives, "calling it once more, with everything allowed"),
         ] {
             println!("{saying}");
             self.put_up(walls).await?;
-            let as_expected = match self.call(&address, expect).await? {
-                Ok(as_expected) => as_expected,
-                Err(why) => return Ok(Verdict::Untold(why)),
-            };
-            match walls {
-                _ if as_expected => {}
-                Walls::Open => {
+            let which = match (self.call(&addresses, expect).await?, walls) {
+                (Call::AsExpected, _) => continue,
+                (Call::Untold(why), _) => return Ok(Verdict::Untold(why)),
+                (Call::Otherwise, Walls::Open) => {
                     let why =
                         "the pods do not reach each other though policies let them; is something else in the way?";
                     return Ok(Verdict::Untold(why.into()));
                 }
-                Walls::NoWayIn => return Ok(Verdict::Open("a pod was reached although a policy lets nobody in")),
-                Walls::NoWayOut => {
-                    return Ok(Verdict::Open("a pod reached another although a policy gives it no way out"));
-                }
-            }
+                (Call::Otherwise, Walls::NoWayIn) => "a pod was reached although a policy lets nobody in",
+                (Call::Otherwise, Walls::NoWayOut) => "a pod reached another although a policy gives it no way out",
+            };
+            return Ok(self.hidden().await?.unwrap_or(Verdict::Open(which)));
         }
-        Ok(Verdict::Enforced)
+        let same = self.pods.get_opt(&self.named("listener")).await?.is_some_and(|pod| pod.uid() == uid);
+        let gone = || Verdict::Untold("the pod that listens was replaced meanwhile; try again".into());
+        Ok(if same { Verdict::Enforced } else { gone() })
     }
 
-    /// Removes everything that this check has made, and what an earlier one left behind.
+    /// Removes what this check has made, and what an earlier one left behind long ago. What is gone already is no failure.
     pub(super) async fn clean_up(&self) -> kube::Result<()> {
-        let all = ListParams::default().labels(MARK);
-        let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
-        self.pods.delete_collection(&now, &all).await?;
-        self.policies.delete_collection(&DeleteParams::default(), &all).await?;
+        let marked = ListParams::default().labels(MARK);
+        let stale = |age: Option<Timestamp>| {
+            age.is_some_and(|at| Timestamp::now().as_second() - at.as_second() > STALE_SECONDS)
+        };
+        let ours = |object: &dyn Fn(&str) -> Option<String>, made: Option<Timestamp>| {
+            object(MARK).as_ref() == Some(&self.check.name) || stale(made)
+        };
+        for pod in self.pods.list(&marked).await? {
+            if ours(&|label| pod.labels().get(label).cloned(), pod.creation_timestamp().map(|time| time.0)) {
+                remove(&self.pods, &pod.name_any()).await?;
+            }
+        }
+        for policy in self.policies.list(&marked).await? {
+            if ours(&|label| policy.labels().get(label).cloned(), policy.creation_timestamp().map(|time| time.0)) {
+                remove(&self.policies, &policy.name_any()).await?;
+            }
+        }
         Ok(())
+    }
+
+    /// Policies of the namespace by which a call gets through whatever the cluster enforces.
+    async fn hidden(&self) -> kube::Result<Option<Verdict>> {
+        let all = self.policies.list(&ListParams::default()).await?;
+        let hides = all.iter().find(|policy| lets_through(&json!(policy)));
+        Ok(hides.map(|policy| {
+            let name = policy.name_any();
+            Verdict::Untold(format!("NetworkPolicy '{name}' lets every pod of the namespace through; check another namespace of the cluster with -n"))
+        }))
     }
 
     async fn put_up(&self, walls: Walls) -> kube::Result<()> {
         let params = PatchParams::apply("appstack-check").force();
-        for policy in objects::policies(&self.name, walls) {
+        for policy in self.check.policies(walls) {
             let name = policy["metadata"]["name"].as_str().unwrap_or_default().to_owned();
             self.policies.patch(&name, &params, &Patch::Apply(&policy)).await?;
         }
         Ok(())
     }
 
-    /// The address of the listener, once it runs; or what keeps it from running.
-    async fn listens(&self) -> kube::Result<Result<String, String>> {
+    /// The listener and its addresses, once it runs; or what keeps it from running.
+    async fn listens(&self) -> kube::Result<Result<(Option<String>, Vec<String>), String>> {
         loop {
-            let pod = self.pods.get(&format!("{}-listener", self.name)).await?;
+            let pod = self.pods.get(&self.named("listener")).await?;
             let status = pod.status.clone().unwrap_or_default();
             let ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
-            match status.pod_ip {
-                Some(address) if ready => return Ok(Ok(address)),
-                _ => {}
+            let addresses: Vec<String> = status.pod_ips.iter().flatten().map(|address| address.ip.clone()).collect();
+            if ready && !addresses.is_empty() {
+                return Ok(Ok((pod.uid(), addresses)));
             }
             if let Some(why) = stuck(&pod) {
                 return Ok(Err(why));
@@ -114,28 +149,34 @@ impl Trial {
         }
     }
 
-    /// Whether a call does what is expected of it; or what keeps the caller from running.
-    async fn call(&self, address: &str, expect: Expect) -> kube::Result<Result<bool, String>> {
-        create(&self.pods, objects::caller(&self.name, &self.image, address, expect)).await?;
-        let name = format!("{}-caller", self.name);
+    async fn call(&self, addresses: &[String], expect: Expect) -> kube::Result<Call> {
+        create(&self.pods, self.check.caller(addresses, expect)).await?;
+        let name = self.named("caller");
         let ended = loop {
             let pod = self.pods.get(&name).await?;
-            match pod.status.as_ref().and_then(|status| status.phase.as_deref()) {
-                Some("Succeeded") => break Ok(true),
-                Some("Failed") => break Ok(false),
+            match (pod.status.as_ref().and_then(|status| status.phase.as_deref()), exit_code(&pod)) {
+                (Some("Succeeded"), _) => break Call::AsExpected,
+                (Some("Failed"), Some(OTHERWISE)) => break Call::Otherwise,
+                (Some("Failed"), _) => {
+                    let why = pod.status.as_ref().and_then(|s| s.reason.clone()).unwrap_or_else(|| "failed".into());
+                    break Call::Untold(format!("the calling pod ended before it had an answer: {why}; try again"));
+                }
                 _ => {}
             }
             if let Some(why) = stuck(&pod) {
-                break Err(why);
+                break Call::Untold(why);
             }
             tokio::time::sleep(LOOK).await;
         };
-        let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
-        self.pods.delete(&name, &now).await?;
+        remove(&self.pods, &name).await?;
         while self.pods.get_opt(&name).await?.is_some() {
             tokio::time::sleep(LOOK).await;
         }
         Ok(ended)
+    }
+
+    fn named(&self, role: &str) -> String {
+        format!("{}-{role}", self.check.name)
     }
 }
 
@@ -147,22 +188,33 @@ where
     api.create(&PostParams::default(), &object).await.map(drop)
 }
 
+/// At once: nothing in it is worth a grace period.
+async fn remove<K: Clone + std::fmt::Debug + DeserializeOwned>(api: &Api<K>, name: &str) -> kube::Result<()> {
+    let now = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+    match api.delete(name, &now).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+fn exit_code(pod: &Pod) -> Option<i32> {
+    let container = pod.status.as_ref()?.container_statuses.as_ref()?.first()?;
+    Some(container.state.as_ref()?.terminated.as_ref()?.exit_code)
+}
+
 /// What a pod says that will not pass by itself.
 fn stuck(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let waiting = status.container_statuses.iter().flatten().filter_map(|c| c.state.as_ref()?.waiting.as_ref());
-    let image = waiting.filter(|w| {
-        matches!(
-            w.reason.as_deref(),
-            Some("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "CreateContainerError")
-        )
+    let mut image = waiting.filter(|waiting| {
+        let reason = waiting.reason.as_deref();
+        matches!(reason, Some("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "CreateContainerError"))
     });
-    let why =
-        image.map(|w| [w.reason.as_deref(), w.message.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(": "));
+    if let Some(waiting) = image.next() {
+        let why = [waiting.reason.as_deref(), waiting.message.as_deref()];
+        return Some(format!("{}; --image names another", why.into_iter().flatten().collect::<Vec<_>>().join(": ")));
+    }
     let placeless = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
-    let placeless = placeless.filter(|c| c.reason.as_deref() == Some("Unschedulable"));
-    why.into_iter()
-        .map(|why| format!("{why}; --image names another"))
-        .next()
-        .or_else(|| placeless.map(|c| format!("no node takes the pod: {}", c.message.as_deref().unwrap_or_default())))
+    let placeless = placeless.filter(|c| c.reason.as_deref() == Some("Unschedulable"))?;
+    Some(format!("no node takes the pod: {}", placeless.message.as_deref().unwrap_or_default()))
 }

@@ -96,6 +96,11 @@ impl Store {
         self.lock().stacks.wrote(stack);
     }
 
+    /// Takes in the server's answer to a change of ours to a stack's finalizers.
+    pub fn held_stack(&self, stack: Written) {
+        self.lock().stacks.held(stack);
+    }
+
     /// Notes what a write did to a child whose new version we were not told: the next event brings it.
     pub fn amend(&self, kind: Kind, namespace: &str, name: &str, change: impl FnOnce(&mut Child)) {
         self.lock().children.amend(kind, &(namespace.to_owned(), name.to_owned()), change);

@@ -56,6 +56,14 @@ impl Stacks {
         }
     }
 
+    /// The answer to a change of ours to its finalizers, likewise.
+    pub(super) fn held(&mut self, stack: Written) {
+        let Some(seen) = self.seen.get_mut(&key_of(&stack)) else { return };
+        if seen.uid() == stack.uid() && version(seen) < version(&stack) && !is_other(seen, &stack) {
+            *seen = Arc::new(stack);
+        }
+    }
+
     pub(super) fn get(&self, key: &StackKey) -> Option<Arc<Written>> {
         self.seen.get(key).cloned()
     }
@@ -77,6 +85,10 @@ impl Stacks {
 }
 
 fn is_news(before: &Written, now: &Written) -> bool {
+    is_other(before, now) || before.finalizers() != now.finalizers()
+}
+
+fn is_other(before: &Written, now: &Written) -> bool {
     before.uid() != now.uid()
         || before.meta().generation != now.meta().generation
         || before.annotations() != now.annotations()

@@ -24,6 +24,9 @@ use crate::controller::store::{StackKey, Store};
 use crate::controller::writer::Writer;
 use crate::render::Settings;
 
+/// Where the namespace is kept.
+pub(super) const NAMESPACE: &str = "/api/v1/namespaces/n";
+
 /// A request as it came in.
 #[derive(Clone, Debug)]
 pub(super) struct Sent {
@@ -85,14 +88,72 @@ impl Fake {
         self.context.store.stack_event(Event::Delete(serde_json::from_value(stack).unwrap()));
     }
 
+    /// The user deletes the stack, and a finalizer holds it.
+    pub(super) fn begin_deletion(&self) {
+        self.change_stack(|stack| stack["metadata"]["deletionTimestamp"] = json!("2026-01-02T03:04:05Z"));
+    }
+
+    /// Somebody changes the stack as a whole.
+    pub(super) fn change_stack(&self, change: impl FnOnce(&mut Value)) {
+        let mut state = self.state.lock().unwrap();
+        state.version += 1;
+        let version = state.version.to_string();
+        let stack = state.objects.get_mut("appstacks/s").unwrap();
+        change(stack);
+        stack["metadata"]["resourceVersion"] = json!(version);
+        let guard = serde_json::from_value(stack.clone()).unwrap();
+        self.context.store.stack_event(Event::Apply(guard));
+    }
+
+    /// Who the stack is held by.
+    pub(super) fn finalizers(&self) -> Value {
+        self.state.lock().unwrap().objects["appstacks/s"]["metadata"]["finalizers"].clone()
+    }
+
+    /// An object is there, as its watch tells.
+    pub(super) fn appears(&self, kind: Kind, object: &Value) {
+        let mut object = object.clone();
+        let mut state = self.state.lock().unwrap();
+        state.version += 1;
+        object["metadata"]["resourceVersion"] = json!(state.version.to_string());
+        let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+        state.objects.insert(format!("{}/{name}", kind.names().plural), object.clone());
+        self.context.store.child_event(kind, Event::Apply(serde_json::from_value(object).unwrap()));
+    }
+
+    /// The watches tell of everything that the server has deleted.
+    pub(super) fn tell_of_deletions(&self) {
+        let state = self.state.lock().unwrap();
+        let known = self.context.store.children(&self.key);
+        for (id, child) in known.iter() {
+            if !state.objects.contains_key(&format!("{}/{}", id.kind.names().plural, id.name)) {
+                let mut gone = child.as_ref().clone();
+                gone.meta.resource_version = Some((state.version + 1).to_string());
+                self.context.store.child_event(id.kind, Event::Delete(gone));
+            }
+        }
+    }
+
+    /// An object goes for good.
+    pub(super) fn goes(&self, place: &str) {
+        self.state.lock().unwrap().objects.remove(place);
+        self.tell_of_deletions();
+    }
+
     pub(super) fn write_as(&self, uid: &str, generation: i64, spec: &Value) {
         let mut state = self.state.lock().unwrap();
         state.version += 1;
-        let status =
-            state.objects.get("appstacks/s").map_or(json!({"observedGeneration": -1}), |stack| stack["status"].clone());
-        let stack = json!({"apiVersion": "appstack.dev/v1alpha1", "kind": "AppStack", "spec": spec, "status": status,
+        let before = state.objects.get("appstacks/s").cloned().unwrap_or_default();
+        let status = before.get("status").cloned().unwrap_or(json!({"observedGeneration": -1}));
+        let mut stack = json!({"apiVersion": "appstack.dev/v1alpha1", "kind": "AppStack", "spec": spec, "status": status,
             "metadata": {"name": "s", "namespace": "n", "uid": uid, "generation": generation, "resourceVersion": state.version.to_string()}});
+        for key in ["finalizers", "deletionTimestamp"] {
+            if let Some(kept) = before["metadata"].get(key) {
+                stack["metadata"][key] = kept.clone();
+            }
+        }
         state.objects.insert("appstacks/s".into(), stack.clone());
+        state.objects.insert(NAMESPACE.into(), json!({"metadata": {"name": "n"}}));
         let guard: DeserializeGuard<crate::api::AppStack> = serde_json::from_value(stack).unwrap();
         self.context.store.stack_event(Event::Apply(guard));
     }
@@ -232,6 +293,7 @@ impl State {
                 stack["metadata"]["resourceVersion"] = json!(version);
                 (200, stack.clone())
             }
+            "PATCH" if body.is_array() => self.patch(path, &body),
             "PATCH" => self.apply(path, body),
             "GET" => self.objects.get(path).map_or((404, refusal(404, "not found")), |object| (200, object.clone())),
             "DELETE" => {
@@ -240,6 +302,36 @@ impl State {
             }
             _ => (201, body),
         }
+    }
+
+    /// A JSON patch: every test, then every change; an object that is on its way out goes with its last finalizer.
+    fn patch(&mut self, path: &str, steps: &Value) -> (u16, Value) {
+        let Some(mut object) = self.objects.get(path).cloned() else { return (404, refusal(404, "not found")) };
+        for step in steps.as_array().unwrap() {
+            let at = step["path"].as_str().unwrap();
+            let (above, last) = at.rsplit_once('/').unwrap();
+            match step["op"].as_str().unwrap() {
+                "test" if object.pointer(at).unwrap_or(&Value::Null) == &step["value"] => {}
+                "test" => return (422, refusal(422, "the server rejected our request due to an error in our request")),
+                "add" if last == "-" => {
+                    object.pointer_mut(above).unwrap().as_array_mut().unwrap().push(step["value"].clone());
+                }
+                "add" => object.pointer_mut(above).unwrap()[last] = step["value"].clone(),
+                "remove" => {
+                    object.pointer_mut(above).unwrap().as_array_mut().unwrap().remove(last.parse().unwrap());
+                }
+                other => panic!("{other}"),
+            }
+        }
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        let is_free = object["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty);
+        if is_free && object["metadata"].get("deletionTimestamp").is_some() {
+            self.objects.remove(path);
+        } else {
+            self.objects.insert(path.to_owned(), object.clone());
+        }
+        (200, object)
     }
 
     fn apply(&mut self, path: &str, mut object: Value) -> (u16, Value) {

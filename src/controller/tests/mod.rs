@@ -4,4 +4,5 @@ mod fake;
 mod faults;
 mod protocol;
 mod statuses;
+mod teardown;
 mod watches;

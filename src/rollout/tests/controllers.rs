@@ -125,6 +125,9 @@ impl World {
         object["metadata"]["name"] = json!(name);
         object["metadata"]["annotations"][labels::REVISION] = json!(workload.annotation(labels::REVISION));
         object["metadata"]["ownerReferences"] = json!([owner]);
+        if of.kind == Kind::StatefulSet {
+            object["metadata"]["labels"]["statefulset.kubernetes.io/pod-name"] = json!(name);
+        }
         let pod: Child = serde_json::from_value(object).unwrap();
         let service = |pod: &Child| {
             let name = pod.label(labels::SERVICE);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::promises::held;
 use super::world::World;
 use crate::child::digest::Digest;
-use crate::child::{ChildId, Kind};
+use crate::child::{Child, ChildId, Kind, labels};
 use crate::rollout::{Refusal, RefusalKind, refusal_of_size};
 
 const AUTOSCALER: Kind = Kind::Autoscaler;
@@ -84,4 +84,28 @@ fn a_refusal_of_a_claim_that_is_not_of_its_size_is_called_what_it_is() {
     world.refused.insert(id.clone(), Refusal { kind: RefusalKind::Refused, message: "no labels".into(), wanted });
     assert_eq!(world.plan().refusals[&id].kind, RefusalKind::Refused);
     assert_eq!(world.plan().refusals[&id].message, "no labels");
+}
+
+/// A pod of service `web` that nobody owns, with the name that a StatefulSet gave it or to what it is a copy of.
+fn ownerless(world: &World, name: &str, of: &str) -> (ChildId, Arc<Child>) {
+    let object = json!({
+        "metadata": {"name": name, "uid": "u",
+            "labels": {labels::STACK: "s", labels::SERVICE: "web", "statefulset.kubernetes.io/pod-name": of},
+            "annotations": {labels::REVISION: world.stack.services["web"].revision}},
+        "spec": {"containers": []}, "status": {"phase": "Running"},
+    });
+    (ChildId { kind: Kind::Pod, name: name.into() }, Arc::new(serde_json::from_value(object).unwrap()))
+}
+
+#[test]
+fn a_pod_that_a_stateful_set_left_behind_goes_and_a_copy_of_one_stays() {
+    let mut world = World::new(&json!({"web": {"image": "web:1"}}));
+    world.settle();
+    let (lost, copy) = (ownerless(&world, "s-web-0", "s-web-0"), ownerless(&world, "debug", "s-web-0"));
+    world.children.extend([lost, copy]);
+    let deletes: Vec<String> = world.plan().deletes.iter().map(|delete| delete.id.name.clone()).collect();
+    assert_eq!(deletes, ["s-web-0"]);
+    let (services, volumes) = with_claim(true, "1Gi");
+    world.edit_with(&services, &volumes);
+    assert!(world.plan().deletes.is_empty(), "a StatefulSet is to take it up");
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::promises::held;
 use super::world::{World, id};
-use crate::child::{BalancerFacts, ChildId, Kind};
+use crate::child::{BalancerFacts, ChildId, Kind, labels};
 use crate::rollout::{Body, Guard, Refusal, RefusalKind, Write};
 
 fn service(name: &str) -> ChildId {
@@ -173,4 +173,24 @@ fn another_load_balancer_means_another_service() {
         let is_create = matches!(write.body, Body::Object { guard: Guard::Absent, .. });
         assert_eq!(is_create, is_made_anew);
     }
+}
+
+#[test]
+fn a_held_service_keeps_its_callers_in_a_network_that_is_shared_no_more() {
+    let services = |db: &str, web: &str| json!({"db": {"image": db}, "web": {"image": web, "networks": {"bus": {}}, "dependsOn": {"db": {}}}});
+    let shared = |name: &str| json!({"networks": {"bus": {"sharedName": name}}});
+    let mut world = World::with(&services("db:1", "web:1"), &shared("team"));
+    world.settle();
+    let pod = json!({
+        "metadata": {"name": "p", "labels": {labels::STACK: "s", labels::SERVICE: "web", labels::in_network("bus"): "", labels::in_shared_network("team"): ""}},
+        "spec": {"containers": []}, "status": {"phase": "Running"},
+    });
+    let p = ChildId { kind: Kind::Pod, name: "p".into() };
+    world.children.insert(p.clone(), Arc::new(serde_json::from_value(pod).unwrap()));
+    world.edit_with(&services("db:2", "web:2"), &shared("other"));
+    let wall = ChildId { kind: Kind::NetworkPolicy, name: "s-net-bus".into() };
+    assert!(!world.pass().contains(&wall), "who shares it as 'team' still reaches the old pod");
+    world.complete("db");
+    world.children.remove(&p);
+    assert!(world.pass().contains(&wall), "with the template that has the new name");
 }

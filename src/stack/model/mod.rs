@@ -17,7 +17,7 @@ pub use service::{Autoscale, Job, Need, Placement, PreStart, Resources, Scale, S
 pub use storage::{Claim, Mount, Populate, Source, Storage, Tie, Volume};
 pub use update::{Pods, Strategy, Update};
 
-use crate::api::Isolation;
+use crate::api::{Isolation, Teardown};
 
 /// A stack whose parts fit together.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +32,8 @@ pub struct Stack {
     pub isolation: Isolation,
     /// No service is to have pods.
     pub stopped: bool,
+    /// How it goes when it is deleted.
+    pub teardown: Teardown,
     /// Its services, less those that are off by profile.
     pub services: BTreeMap<String, Service>,
     /// Service names, dependencies before dependants.

@@ -1,0 +1,130 @@
+//! Stacks that go in order: a finalizer holds them until their last pod is gone.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::{Resource, ResourceExt};
+use tokio::time::Instant;
+
+use super::error::Failure;
+use super::memory::Memory;
+use super::prune::prune;
+use super::queue::Outcome;
+use super::reconcile::Context;
+use super::store::{StackKey, Written};
+use super::writer::TEARDOWN;
+use crate::api::Teardown;
+use crate::report;
+use crate::rollout::teardown;
+use crate::stack::Stack;
+
+/// Rounds of deleting in one pass: an autoscaler, its workload, what is beside pods, walls, and one to see that nothing is left.
+const ROUNDS: usize = 5;
+
+/// Sees to it that a stack is held that is to go in order, and no other. Where that fails, it is tried again after `retry`, and the rollout goes on.
+pub(super) async fn hold(
+    context: &Context,
+    key: &StackKey,
+    seen: &Written,
+    stack: &Stack,
+    memory: &mut Memory,
+    retry: Duration,
+) {
+    let wanted = stack.teardown == Teardown::Ordered;
+    if wanted == is_held(seen) || memory.hold_again.is_some_and(|due| due > Instant::now()) {
+        memory.hold_again = memory.hold_again.filter(|_| wanted != is_held(seen));
+        return;
+    }
+    memory.hold_again = match context.writer.hold(seen, wanted).await {
+        Ok(stack) => {
+            tracing::info!(stack = %key, held = wanted, "teardown");
+            context.store.held_stack(stack);
+            None
+        }
+        Err(failure) => {
+            tracing::warn!(stack = %key, %failure, "cannot change the stack's finalizers: it would not go as spec.teardown says");
+            Some(Instant::now() + retry)
+        }
+    };
+}
+
+/// Goes on with the deletion of a stack: in order if the stack asks for that and still can be read, and not against its namespace, which is deleted without
+/// regard to any order.
+pub(super) async fn go_on(context: &Context, key: &StackKey, seen: &Written, generation: i64) -> Outcome {
+    if !is_held(seen) {
+        return Outcome::Settled; // owner references take the children along
+    }
+    let mut memory = context.recall(key);
+    let outcome = match in_order(context, seen, &mut memory) {
+        Some(stack) if !context.writer.is_namespace_going(&key.namespace).await => {
+            take_down(context, key, seen, &stack, generation, &mut memory).await
+        }
+        _ => release(context, key, seen).await,
+    };
+    context.remember(key, memory);
+    outcome
+}
+
+/// The model of a stack that is to go in order; none where it is to be left alone, or is not understood, or where its children are to stay.
+fn in_order(context: &Context, seen: &Written, memory: &mut Memory) -> Option<Stack> {
+    let written = seen.0.as_ref().ok()?;
+    let is_orphaning = written.finalizers().iter().any(|name| name == "orphan");
+    if written.spec.suspend == Some(true) || written.spec.teardown != Some(Teardown::Ordered) || is_orphaning {
+        return None;
+    }
+    memory.render(written, &context.options).model.as_ref().ok().map(|(stack, _)| stack.clone())
+}
+
+/// Deletes what may go now, until that waits for something; releases the stack when nothing is left.
+async fn take_down(
+    context: &Context,
+    key: &StackKey,
+    seen: &Written,
+    stack: &Stack,
+    generation: i64,
+    memory: &mut Memory,
+) -> Outcome {
+    let mut rounds = 0;
+    loop {
+        let now = Instant::now();
+        let down = teardown(stack, &context.store.children(key));
+        let deletes: Vec<_> = down.deletes.iter().filter(|delete| !memory.is_waiting(&delete.id, now)).collect();
+        if !deletes.is_empty() && rounds < ROUNDS {
+            rounds += 1;
+            prune(context, key, deletes, memory).await;
+            continue;
+        }
+        if down.is_over() {
+            return release(context, key, seen).await;
+        }
+        let before = context.said(key, seen);
+        let report = report::tearing_down(stack, &down, generation, &before, Timestamp::now());
+        if report.status != before {
+            context.publisher.post(key, seen.object_ref(&()), report);
+        }
+        return match memory.next_due(now) {
+            _ if !deletes.is_empty() => Outcome::Failed,
+            Some(due) => Outcome::At(due.into_std()),
+            None => Outcome::Settled,
+        };
+    }
+}
+
+async fn release(context: &Context, key: &StackKey, seen: &Written) -> Outcome {
+    match context.writer.hold(seen, false).await {
+        Ok(stack) => {
+            tracing::info!(stack = %key, "released");
+            context.store.held_stack(stack);
+            Outcome::Settled
+        }
+        Err(Failure::Gone) => Outcome::Settled,
+        Err(failure) => {
+            tracing::warn!(stack = %key, %failure, "not released");
+            Outcome::Failed
+        }
+    }
+}
+
+fn is_held(stack: &Written) -> bool {
+    stack.finalizers().iter().any(|name| name == TEARDOWN)
+}
