@@ -3,12 +3,8 @@
 //! Pure and stateless: no clock, no memory of progress. A crash between any two requests resumes by planning again.
 //!
 //! `planner` walks the services in their order: `gate` says who may start pods, `health` how far a workload has come, `replicas` who sets the count,
-<<<<<<< HEAD
-//! `predecessors` what must be gone first, `rollback` what is put back. `populate` fills volumes before that; `beside_pods` writes everything that is no workload; `prune` ends it.
-=======
-//! `predecessors` what must be gone first. `populate` fills volumes before that; `beside_pods` writes everything that is no workload; `prune` ends it.
-//! `teardown` says what may go of a stack that is deleted in order.
->>>>>>> update
+//! `predecessors` what must be gone first, `rollback` what is put back. `populate` fills volumes before that; `beside_pods` writes everything that is no
+//! workload; `prune` ends it. `teardown` says what may go of a stack that is deleted in order.
 
 mod beside_pods;
 mod differs;
@@ -21,11 +17,8 @@ mod populate;
 mod predecessors;
 mod prune;
 mod replicas;
-<<<<<<< HEAD
 mod rollback;
-=======
 mod teardown;
->>>>>>> update
 
 #[cfg(test)]
 mod tests;
@@ -35,8 +28,5 @@ pub use parts::Parts;
 pub use plan::{Body, Cause, Delete, Guard, Plan, Refusal, RefusalKind, Step, Unfilled, Wait, Write};
 pub use planner::{Seen, Settled, plan};
 pub use replicas::first_count;
-<<<<<<< HEAD
 pub use rollback::ROLLED_BACK;
-=======
 pub use teardown::{Held, Leaving, Stage, Teardown, teardown};
->>>>>>> update

@@ -144,7 +144,8 @@ fn history_is_bounded_and_keeps_what_is_used() {
     world.settle();
     edit(&mut world, "5");
     fail(&mut world);
-    let running: ChildId = ChildId { kind: Kind::Record, name: format!("s-web-{}", note(&world, labels::LAST_GOOD).unwrap()) };
+    let running: ChildId =
+        ChildId { kind: Kind::Record, name: format!("s-web-{}", note(&world, labels::LAST_GOOD).unwrap()) };
     world.pass();
     assert!(world.children.contains_key(&running), "what it went back to stays");
 }
