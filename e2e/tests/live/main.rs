@@ -4,7 +4,9 @@
 
 mod autoscale;
 mod bad_input;
+mod commands;
 mod config;
+mod conformance;
 mod drift;
 mod faults;
 mod gapless;
