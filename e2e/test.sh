@@ -16,6 +16,9 @@ build_go() {
   e2e/go-tool.sh policy &
   building=$!
   wait $building
+  e2e/go-tool.sh kstatus &
+  building=$!
+  wait $building
   e2e/go-tool.sh lint github.com/zegl/kube-score/cmd/kube-score &
   building=$!
   wait $building

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use appstack::cli::{answer, check, graph, render, run, scale, status, validate};
+use appstack::cli::{answer, check, events, graph, render, run, scale, status, tree, validate, wait};
 use appstack::generate;
 use clap::{Parser, Subcommand};
 
@@ -22,6 +22,9 @@ enum Command {
     Render(render::RenderArgs),
     Graph(graph::GraphArgs),
     Status(status::StatusArgs),
+    Wait(wait::WaitArgs),
+    Tree(tree::TreeArgs),
+    Events(events::EventsArgs),
     Scale(scale::ScaleArgs),
     Check(check::CheckArgs),
     /// Print the CustomResourceDefinition
@@ -37,6 +40,9 @@ fn main() -> ExitCode {
         Command::Render(args) => render::run(&args),
         Command::Graph(args) => graph::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Wait(args) => wait::run(&args),
+        Command::Tree(args) => tree::run(&args),
+        Command::Events(args) => events::run(&args),
         Command::Scale(args) => scale::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Crd => generated(generate::crd_yaml(), "CustomResourceDefinition"),

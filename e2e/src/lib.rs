@@ -2,8 +2,8 @@
 //!
 //! [`live`] gives each test a namespace of its own, an [`observer::Observer`] that has watched it from the start, and the
 //! API server's audit log. The test starts an [`operator::Operator`] for its namespace alone, so tests run side by side
-//! and may kill theirs. When the body is done, the observer's order law ([`order`]) must hold over everything it saw,
-//! whatever the test was about.
+//! and may kill theirs. When the body is done, the observer's order law ([`order`]) and the laws of statuses ([`statuses`])
+//! must hold over everything it saw, whatever the test was about.
 //!
 //! Environment: `E2E_KUBECONFIG` (and `E2E_AUDIT_LOG`) name the cluster; without them an embedded one is built and
 //! started, and goes with this process. `APPSTACK_BIN` is the operator (default `target/debug/appstack`). `E2E_KEEP=1`
@@ -22,6 +22,7 @@ pub mod gateway_api;
 mod grant;
 pub mod json;
 pub mod kinds;
+pub mod kstatus;
 pub mod live;
 pub mod observer;
 pub mod operator;
@@ -31,6 +32,7 @@ pub mod proxy;
 pub mod replicas;
 pub mod samples;
 pub mod space;
+pub mod statuses;
 pub mod verdict;
 pub mod workload;
 pub mod world;

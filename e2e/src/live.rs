@@ -10,7 +10,7 @@ use crate::audit::Audit;
 use crate::cluster::{Cluster, runtime};
 use crate::observer::Observer;
 use crate::operator::operator_log;
-use crate::{Space, order};
+use crate::{Space, order, statuses};
 
 /// A test that takes longer hangs.
 const PATIENCE: Duration = Duration::from_mins(4);
@@ -37,9 +37,15 @@ impl Live {
         assert!(broken.is_empty(), "{} writes came too early:\n  {}", broken.len(), list.join("\n  "));
         order::judged(&history).len()
     }
+
+    /// Fails if a law of statuses was broken.
+    pub async fn assert_statuses(&self) {
+        let wrong = statuses::violations(&self.observer.history().await);
+        assert!(wrong.is_empty(), "{} statuses are not as they should be:\n  {}", wrong.len(), wrong.join("\n  "));
+    }
 }
 
-/// Runs a test in a namespace of its own, with the observer watching, and checks the order law at the end. When it
+/// Runs a test in a namespace of its own, with the observer watching, and checks the laws at the end. When it
 /// fails, shows what the operator and the namespace's events say.
 pub fn live<F: Future<Output = ()>>(test: &str, body: impl FnOnce(Arc<Live>) -> F) {
     Cluster::get(); // may build for minutes; no test's time
@@ -56,6 +62,7 @@ pub async fn live_within<F: Future<Output = ()>>(test: &str, body: impl FnOnce(A
         let in_time = tokio::time::timeout(PATIENCE, body(live.clone())).await;
         assert!(in_time.is_ok(), "{test} hangs: {PATIENCE:?} are over");
         live.assert_order().await;
+        live.assert_statuses().await;
     };
     let outcome = AssertUnwindSafe(whole).catch_unwind().await;
     if outcome.is_err() {

@@ -1,9 +1,12 @@
 //! The commands of the `appstack` program, one file each.
 pub mod check;
 pub mod document;
+pub mod events;
+mod family;
 pub mod field;
 pub mod findings;
 pub mod graph;
+mod look;
 pub mod render;
 pub mod run;
 pub mod scalar;
@@ -13,7 +16,9 @@ mod server;
 pub mod source;
 pub mod status;
 mod table;
+pub mod tree;
 pub mod validate;
+pub mod wait;
 
 use std::io::Write as _;
 use std::process::ExitCode;

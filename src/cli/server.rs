@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
 
 use super::run::client;
@@ -28,10 +31,21 @@ pub struct Place {
     context: Option<String>,
 }
 
+/// For whom an answer is written.
+#[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Output {
+    /// People.
+    #[default]
+    Table,
+    /// Programs.
+    Json,
+}
+
 /// A stack as a command asks for it.
 pub(super) struct Asked {
     pub(super) name: String,
     pub(super) namespace: String,
+    pub(super) client: Client,
     pub(super) api: Api<AppStack>,
 }
 
@@ -50,8 +64,8 @@ pub(super) fn ask(
             Ok(found) => found,
             Err(code) => return code,
         };
-        let api = Api::namespaced(client, &namespace);
-        let asked = Asked { name: which.name.clone(), namespace, api };
+        let api = Api::namespaced(client.clone(), &namespace);
+        let asked = Asked { name: which.name.clone(), namespace, client, api };
         question(&asked).await.unwrap_or_else(|error| {
             let (code, why) = refusal(&error, &asked.namespace);
             eprintln!("error: could not {doing} stack '{}' in namespace '{}': {why}", asked.name, asked.namespace);
@@ -75,6 +89,40 @@ pub(super) async fn connect(place: &Place) -> Result<(Client, String), ExitCode>
 }
 
 impl Asked {
+    /// The stack as it is and as it becomes; none while there is none. Ends when the server says no.
+    pub(super) fn follow(&self) -> BoxStream<'static, kube::Result<Option<AppStack>>> {
+        let config = watcher::Config::default().fields(&format!("metadata.name={}", self.name));
+        let mut listed = None;
+        watcher(self.api.clone(), config)
+            .default_backoff()
+            .filter_map(move |event| {
+                let news = match event {
+                    Ok(watcher::Event::Init) => {
+                        listed = None;
+                        None
+                    }
+                    Ok(watcher::Event::InitApply(stack)) => {
+                        listed = Some(stack);
+                        None
+                    }
+                    Ok(watcher::Event::InitDone) => Some(Ok(listed.take())),
+                    Ok(watcher::Event::Apply(stack)) => Some(Ok(Some(stack))),
+                    Ok(watcher::Event::Delete(_)) => Some(Ok(None)),
+                    Err(watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error))
+                        if is_refused(&error) =>
+                    {
+                        Some(Err(error))
+                    }
+                    Err(error) => {
+                        eprintln!("watch interrupted, and taken up again: {error}");
+                        None
+                    }
+                };
+                std::future::ready(news)
+            })
+            .boxed()
+    }
+
     /// The stack; where there is none, says so.
     pub(super) async fn stack(&self) -> kube::Result<Option<AppStack>> {
         let stack = self.api.get_opt(&self.name).await?;

@@ -2,73 +2,71 @@
 
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::look::{Look, age, columns, one_line};
 use crate::api::{AppStack, AppStackStatus, ServiceState, ServiceStatus};
 use crate::report::not_enforced;
 
-/// A line per service, in kubectl's style, under a line on the whole stack; the reason comes last. On a `terminal` of so many columns it is coloured,
-/// and cut so that no line wraps.
-pub fn table(stack: &AppStack, terminal: Option<usize>) -> String {
+/// A line per service, in kubectl's style, under a line on the whole stack; the reason comes last.
+pub fn table(stack: &AppStack, look: Look, now: Timestamp) -> String {
     let status = stack.status.clone().unwrap_or_default();
-    let ready = status.conditions.iter().find(|c| c.type_ == "Ready");
-    let name = stack.metadata.name.as_deref().unwrap_or_default();
-    let head = match ready {
-        Some(ready) => {
-            format!("{name}: {} services ready, {}\n", status.summary.as_deref().unwrap_or("0/0"), ready.reason)
-        }
-        None => format!("{name}: the operator has not looked at it yet\n"),
-    };
-    let mut rows = vec![["SERVICE", "STATE", "READY", "WAITING-ON", "WHY"].map(str::to_owned)];
+    let mut rows = vec![["SERVICE", "STATE", "READY", "SINCE", "WAITING-ON", "WHY"].map(str::to_owned).to_vec()];
     rows.extend(status.services.iter().map(|(name, service)| {
-        let counts = format!("{}/{}", service.ready.unwrap_or(0), service.desired.unwrap_or(0));
-        let why = match service.waiting_on {
-            Some(_) => String::new(),
-            None => why(service),
-        };
-        [name.clone(), service.state.as_str().to_owned(), counts, service.waiting_on.clone().unwrap_or_default(), why]
+        let why = if service.waiting_on.is_some() { String::new() } else { why(service) };
+        let since = service.since.as_ref().map_or_else(String::new, |since| age(since.0, now));
+        let waiting_on = one_line(service.waiting_on.as_deref().unwrap_or_default());
+        vec![name.clone(), service.state.as_str().to_owned(), counts(service), since, waiting_on, why]
     }));
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..5).map(width).collect();
-    let mut text = head;
+    let mut text = format!("{}\n", head(stack));
     if let Some(open) = not_enforced(&status.conditions) {
         text.push_str(&format!("warning: {open}\n"));
     }
-    for (at, row) in rows.iter().enumerate() {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        let line = cells.join("   ");
-        let state = at.checked_sub(1).and_then(|at| status.services.values().nth(at)).map(|s| s.state);
-        text.push_str(&paint(
-            &cut(line.trim_end(), terminal),
-            row.get(1).map_or("", String::as_str),
-            state.filter(|_| terminal.is_some()),
-        ));
+    let of_lines = std::iter::once(None).chain(status.services.values().map(|service| Some(service.state)));
+    for (line, state) in columns(&rows).iter().zip(of_lines) {
+        let line = look.cut(line);
+        text.push_str(&state.map_or_else(|| line.clone(), |state| look.paint(&line, state.as_str(), state)));
         text.push('\n');
     }
     text
 }
 
-fn cut(line: &str, columns: Option<usize>) -> String {
-    match columns {
-        Some(columns) if line.chars().count() > columns => {
-            line.chars().take(columns.saturating_sub(1)).chain(['\u{2026}']).collect()
+/// Where the stack as a whole stands.
+pub fn head(stack: &AppStack) -> String {
+    let status = stack.status.clone().unwrap_or_default();
+    let name = stack.metadata.name.as_deref().unwrap_or_default();
+    let newest = status.observed_generation == stack.metadata.generation;
+    match status.conditions.iter().find(|c| c.type_ == "Ready") {
+        Some(ready) => {
+            let late = if newest { "" } else { "; the operator has not looked at the newest spec yet" };
+            format!("{name}: {} services ready, {}{late}", status.summary.as_deref().unwrap_or("0/0"), ready.reason)
         }
-        _ => line.to_owned(),
+        None => format!("{name}: the operator has not looked at it yet"),
     }
 }
 
-fn why(service: &ServiceStatus) -> String {
-    [service.reason.as_deref(), service.message.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(": ")
+/// `1/2`
+pub fn counts(service: &ServiceStatus) -> String {
+    format!("{}/{}", service.ready.unwrap_or(0), service.desired.unwrap_or(0))
 }
 
-fn paint(line: &str, word: &str, state: Option<ServiceState>) -> String {
-    let colour = match state {
-        Some(ServiceState::Ready | ServiceState::Completed) => "32",
-        Some(ServiceState::Failed | ServiceState::Degraded | ServiceState::RolledBack) => "31",
-        Some(ServiceState::Progressing | ServiceState::Pending) => "33",
-        Some(ServiceState::Waiting | ServiceState::Stopped) | None => return line.to_owned(),
-    };
-    line.replacen(word, &format!("\x1b[{colour}m{word}\x1b[0m"), 1)
+/// For programs: the stack, whether its status is about the newest spec, and the status as the resource has it.
+pub fn json(stack: &AppStack) -> Value {
+    let status = stack.status.clone().unwrap_or_default();
+    let newest = status.observed_generation == stack.metadata.generation;
+    let ready = newest && status.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True");
+    json!({
+        "name": stack.metadata.name, "namespace": stack.metadata.namespace, "generation": stack.metadata.generation,
+        "current": newest, "ready": ready, "status": status,
+    })
+}
+
+/// Reason and message in one line.
+pub fn why(service: &ServiceStatus) -> String {
+    one_line(
+        &[service.reason.as_deref(), service.message.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(": "),
+    )
 }
 
 /// What differs between two statuses, a line each.
@@ -88,12 +86,7 @@ pub fn changes(before: &AppStackStatus, now: &AppStackStatus) -> Vec<String> {
                 why => format!(": {why}"),
             },
         };
-        lines.push(format!(
-            "{name}: {} {}/{}{more}",
-            service.state.as_str(),
-            service.ready.unwrap_or(0),
-            service.desired.unwrap_or(0)
-        ));
+        lines.push(format!("{name}: {} {}{more}", service.state.as_str(), counts(service)));
     }
     let ready = |status: &AppStackStatus| {
         status.conditions.iter().find(|c| c.type_ == "Ready").map(|c| (c.status.clone(), c.reason.clone()))
@@ -134,14 +127,12 @@ pub fn summary(ready: &Ready) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn stack() -> AppStack {
         serde_json::from_value(json!({
             "apiVersion": "appstack.dev/v1alpha1", "kind": "AppStack",
-            "metadata": {"name": "shop", "creationTimestamp": "2026-01-01T00:00:00Z"},
+            "metadata": {"name": "shop", "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"},
             "spec": {"services": {"db": {"image": "postgres:15"}, "web": {"image": "web:1"}}},
             "status": {
                 "observedGeneration": 1, "summary": "1/2", "waitingOn": "web waits for db (Healthy): 0/1 pods available",
@@ -152,20 +143,37 @@ mod tests {
         .unwrap()
     }
 
+    fn now() -> Timestamp {
+        "2026-01-01T00:03:04Z".parse().unwrap()
+    }
+
     #[test]
-    fn a_table_says_who_waits_for_what_and_why() {
+    fn a_table_says_who_waits_for_what_since_when_and_why() {
         let expected = "\
 shop: 1/2 services ready, Progressing
-SERVICE   STATE         READY   WAITING-ON                       WHY
-db        Progressing   0/1                                      ImagePullBackOff: no such image
-web       Waiting       0/1     db (Healthy): ImagePullBackOff
+SERVICE   STATE         READY   SINCE   WAITING-ON                       WHY
+db        Progressing   0/1     3m3s                                     ImagePullBackOff: no such image
+web       Waiting       0/1     3m1s    db (Healthy): ImagePullBackOff
 ";
-        assert_eq!(table(&stack(), None), expected);
-        assert!(table(&stack(), Some(120)).contains("\x1b[33mProgressing\x1b[0m"));
-        assert!(
-            table(&stack(), Some(40)).contains("web       Waiting       0/1     db (Hea\u{2026}\n"),
-            "a line stays a line"
-        );
+        assert_eq!(table(&stack(), Look::default(), now()), expected);
+        let terminal = |columns| table(&stack(), Look { columns: Some(columns), colour: true }, now());
+        assert!(terminal(120).contains("\x1b[33mProgressing\x1b[0m"));
+        assert!(terminal(40).contains("web       Waiting       0/1     3m1s   \u{2026}\n"), "a line stays a line");
+        let mut changed = stack();
+        changed.metadata.generation = Some(2);
+        assert!(table(&changed, Look::default(), now()).contains("has not looked at the newest spec"));
+    }
+
+    #[test]
+    fn programs_get_the_status_and_whether_it_is_about_the_newest_spec() {
+        let mut stack = stack();
+        let said = json(&stack);
+        assert_eq!((&said["name"], &said["current"], &said["ready"]), (&json!("shop"), &json!(true), &json!(false)));
+        assert_eq!(said["status"]["services"]["db"]["reason"], "ImagePullBackOff");
+        stack.status.as_mut().unwrap().conditions[0].status = "True".into();
+        assert_eq!(json(&stack)["ready"], true);
+        stack.metadata.generation = Some(2);
+        assert_eq!((&json(&stack)["current"], &json(&stack)["ready"]), (&json!(false), &json!(false)));
     }
 
     #[test]

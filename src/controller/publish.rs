@@ -1,8 +1,9 @@
 //! Says how stacks stand: their status when it differs, then the events that go with the difference.
 //!
-//! No pass waits for it: a dependant must not start later because a status was being written. The first news is written at once; what comes
-//! in the next half second is folded into one write, of which the latest status counts. To the API server a status of twenty services is five times
-//! as dear as a Deployment, and during a rollout it changes with every pod.
+//! No pass waits for it: a dependant must not start later because a status was being written. News is written a moment later, with what the
+//! controllers have to say of our own writes by then; what comes in the next half second is folded into one write, of which the latest status counts. A
+//! mere count waits for news to go along with, though not for long. To the API server a status of twenty services is five times as dear as a
+//! Deployment, and during a rollout it changes with every pod: so it costs about one write per service.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,8 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::ResourceExt;
 use kube::runtime::events::{Event, EventType, Recorder};
-use tokio::time::Instant;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::backoff::{delay, jitter};
 use super::error::Failure;
@@ -24,6 +26,10 @@ use crate::stack::names;
 
 /// Between two statuses of a stack.
 const PACE: Duration = Duration::from_millis(500);
+/// From news to its write: the controller of a workload that we have just written has counted its pods by then.
+const SETTLE: Duration = Duration::from_millis(100);
+/// From a mere count to its write, unless news takes it along: less than a person waits for a number to move.
+const COUNTS: Duration = Duration::from_secs(3);
 
 /// Writes statuses and events.
 #[derive(Clone)]
@@ -38,8 +44,12 @@ pub struct Publisher {
 struct Letter {
     reference: ObjectReference,
     report: Report,
-    /// Not taken up yet.
-    due: bool,
+    /// When it is to be written; none once it is taken up.
+    due: Option<Instant>,
+    /// Not before.
+    paced: Instant,
+    /// It has become due earlier.
+    sooner: Arc<Notify>,
 }
 
 impl Letter {
@@ -60,18 +70,27 @@ impl Publisher {
         letters.get(key).filter(|letter| letter.is_of(uid)).map(|letter| letter.report.status.clone())
     }
 
-    /// Has a report written, soon.
+    /// Has a report written: soon if there is news in it, with the next news else.
     pub(super) fn post(&self, key: &StackKey, reference: ObjectReference, report: Report) {
+        let seen = self.store.stack(key);
+        let written = seen.as_ref().and_then(|seen| seen.0.as_ref().ok()?.status.as_ref());
         let mut letters = self.letters();
+        let before = letters.get(key).map(|letter| &letter.report.status).or(written);
+        let urgent = !report.events.is_empty() || before.is_none_or(|before| report::is_news(before, &report.status));
+        let now = Instant::now();
+        let due = now + if urgent { SETTLE } else { COUNTS };
         if let Some(letter) = letters.get_mut(key) {
             let earlier = std::mem::take(&mut letter.report.events);
             // Nothing is left to say of an earlier stack of that name.
             let earlier = if letter.is_of(reference.uid.as_deref()) { earlier } else { Vec::new() };
             let events = report::folded(earlier, report.events);
-            *letter = Letter { reference, report: Report { status: report.status, events }, due: true };
+            letter.reference = reference;
+            letter.report = Report { status: report.status, events };
+            letter.due = Some(letter.due.map_or(due, |before| before.min(due)).max(letter.paced));
+            letter.sooner.notify_one();
             return;
         }
-        letters.insert(key.clone(), Letter { reference, report, due: true });
+        letters.insert(key.clone(), Letter { reference, report, due: Some(due), paced: now, sooner: Arc::default() });
         let (publisher, key) = (self.clone(), key.clone());
         tokio::spawn(async move { publisher.deliver(&key).await });
     }
@@ -85,23 +104,22 @@ impl Publisher {
 
     async fn deliver(&self, key: &StackKey) {
         let mut failures = 0;
-        while let Some((reference, report)) = self.take(key) {
-            let next = Instant::now() + PACE;
+        while let Some((reference, report)) = self.take(key).await {
             match self.write(key, &reference, &report.status).await {
                 Ok(()) => {
                     failures = 0;
                     for event in report.events {
                         self.record(key, &reference, event).await;
                     }
-                    tokio::time::sleep_until(next).await;
                 }
                 // The stack is gone, or its namespace is going, or another operator speaks now.
                 Err(Failure::Gone | Failure::NamespaceGoing | Failure::Deposed) => {}
                 Err(failure) => {
                     failures += 1;
                     tracing::warn!(stack = %key, %failure, "status not written");
-                    self.put_back(key, &reference, report.events);
-                    tokio::time::sleep(delay(failures, jitter())).await;
+                    let again = Instant::now() + delay(failures, jitter());
+                    self.put_back(key, &reference, report.events, again);
+                    sleep_until(again).await;
                 }
             }
         }
@@ -115,25 +133,40 @@ impl Publisher {
     }
 
     /// What could not be said is due again, unless another stack has taken the place.
-    fn put_back(&self, key: &StackKey, reference: &ObjectReference, events: Vec<report::Event>) {
+    fn put_back(&self, key: &StackKey, reference: &ObjectReference, events: Vec<report::Event>, again: Instant) {
         if let Some(letter) = self.letters().get_mut(key).filter(|letter| letter.is_of(reference.uid.as_deref())) {
             let later = std::mem::take(&mut letter.report.events);
             letter.report.events = report::folded(events, later);
-            letter.due = true;
+            letter.due = Some(again);
         }
     }
 
-    /// What is due; the letter goes when nothing is. Events stay behind until their status is written.
-    fn take(&self, key: &StackKey) -> Option<(ObjectReference, Report)> {
-        let mut letters = self.letters();
-        let letter = letters.get_mut(key)?;
-        if !letter.due {
-            letters.remove(key);
-            return None;
+    /// Waits for what is due; the letter goes when nothing is, a pace after the last write. Events stay behind until their status is written.
+    async fn take(&self, key: &StackKey) -> Option<(ObjectReference, Report)> {
+        loop {
+            let (until, sooner) = {
+                let mut letters = self.letters();
+                let letter = letters.get_mut(key)?;
+                let now = Instant::now();
+                match letter.due {
+                    Some(due) if due <= now => {
+                        letter.due = None;
+                        letter.paced = now + PACE;
+                        let events = std::mem::take(&mut letter.report.events);
+                        return Some((
+                            letter.reference.clone(),
+                            Report { status: letter.report.status.clone(), events },
+                        ));
+                    }
+                    None if letter.paced <= now => {
+                        letters.remove(key);
+                        return None;
+                    }
+                    due => (due.unwrap_or(letter.paced), letter.sooner.clone()),
+                }
+            };
+            let _ = timeout_at(until, sooner.notified()).await; // either way, look again
         }
-        letter.due = false;
-        let report = Report { status: letter.report.status.clone(), events: std::mem::take(&mut letter.report.events) };
-        Some((letter.reference.clone(), report))
     }
 
     async fn record(&self, key: &StackKey, reference: &ObjectReference, event: report::Event) {

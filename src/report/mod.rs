@@ -5,6 +5,7 @@
 mod conditions;
 mod events;
 mod isolation;
+mod news;
 mod routes;
 mod services;
 mod status;
@@ -15,5 +16,6 @@ mod tests;
 
 pub use events::{Event, folded};
 pub use isolation::{NETWORK_ISOLATION, PROOF, Proof, not_enforced};
+pub use news::is_news;
 pub use status::{Report, Subject, invalid, report, suspended, undecodable};
 pub use teardown::tearing_down;

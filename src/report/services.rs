@@ -1,5 +1,7 @@
 //! One service's part of the status.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
@@ -30,7 +32,9 @@ pub(super) fn service(
     let facts = live.map(|child| child.facts.clone()).unwrap_or_default();
     let (state, reason, message) = standing(of, service, live.map(AsRef::as_ref), before);
     let waiting_on = match of.plan.steps.get(&service.name) {
-        Some(Step::Hold(waits)) if !waits.is_empty() => Some(waits.iter().map(describe).collect::<Vec<_>>().join(", ")),
+        Some(Step::Hold(waits)) if !waits.is_empty() => {
+            Some(waits.iter().map(|wait| describe(wait, &of.plan.steps)).collect::<Vec<_>>().join(", "))
+        }
         _ => None,
     };
     let since =
@@ -61,9 +65,28 @@ pub(super) fn service(
     }
 }
 
-/// `db (Healthy): 0/1 pods available`
-pub(super) fn describe(wait: &Wait) -> String {
-    format!("{} ({:?}): {}", wait.on, wait.condition, wait.why)
+/// Services of a chain that are named one by one; of a longer one, the middle is counted.
+const NAMED: usize = 6;
+
+/// `db (Healthy): 0/1 pods available`, or `api (Healthy), which waits for db (Healthy): 0/1 pods available`: what began it comes last.
+pub(super) fn describe(wait: &Wait, steps: &BTreeMap<String, Step>) -> String {
+    let mut chain = vec![wait];
+    while let Some(Step::Hold(waits)) = chain.last().and_then(|last| steps.get(&last.on))
+        && let Some(next) = waits.first()
+    {
+        chain.push(next);
+    }
+    let named: Vec<String> = chain.iter().map(|wait| format!("{} ({:?})", wait.on, wait.condition)).collect();
+    let why = chain.last().map_or("", |last| last.why.as_str());
+    let links = match named.as_slice() {
+        [first @ .., last] if named.len() > NAMED => {
+            let (shown, counted) = first.split_at(NAMED - 2);
+            let shown = shown.join(", which waits for ");
+            format!("{shown}, and so on through {} more to {last}", counted.len())
+        }
+        all => all.join(", which waits for "),
+    };
+    format!("{links}: {why}")
 }
 
 fn standing(
@@ -87,7 +110,10 @@ fn standing(
             return said(ServiceState::Waiting, "BeingDeleted", "its previous workload is being deleted".into());
         }
         Some(Step::Hold(waits)) => {
-            let message = format!("waits for {}", waits.iter().map(describe).collect::<Vec<_>>().join(", "));
+            let message = format!(
+                "waits for {}",
+                waits.iter().map(|wait| describe(wait, &of.plan.steps)).collect::<Vec<_>>().join(", ")
+            );
             return said(ServiceState::Waiting, "DependencyNotReady", message);
         }
         Some(Step::Apply | Step::Done) | None => {}
@@ -189,5 +215,30 @@ fn address(of: &Subject<'_>, service: &Service) -> Option<String> {
         (PublishType::LoadBalancer, Some(address)) => Some(format!("{address}:{}", first.number)),
         (PublishType::LoadBalancer, None) => None,
         (PublishType::ClusterIP | PublishType::NodePort, _) => Some(format!("{name}:{}", first.number)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Condition;
+
+    fn wait(on: &str, why: &str) -> Wait {
+        Wait { on: on.into(), condition: Condition::Healthy, why: why.into() }
+    }
+
+    #[test]
+    fn who_waits_for_one_that_waits_names_what_began_it() {
+        let mut steps = BTreeMap::from([("api".to_owned(), Step::Hold(vec![wait("db", "no such image")]))]);
+        assert_eq!(describe(&wait("db", "no such image"), &steps), "db (Healthy): no such image");
+        let chain = "api (Healthy), which waits for db (Healthy): no such image";
+        assert_eq!(describe(&wait("api", "it waits itself"), &steps), chain);
+        for at in 0..30 {
+            steps.insert(format!("s{at}"), Step::Hold(vec![wait(&format!("s{}", at + 1), "it waits itself")]));
+        }
+        steps.insert("s30".into(), Step::Hold(vec![wait("db", "no such image")]));
+        let long = describe(&wait("s0", "it waits itself"), &steps);
+        assert!(long.starts_with("s0 (Healthy), which waits for s1 (Healthy), which"), "{long}");
+        assert!(long.ends_with("s3 (Healthy), and so on through 27 more to db (Healthy): no such image"), "{long}");
     }
 }

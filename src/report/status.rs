@@ -165,7 +165,9 @@ fn waiting_on(of: &Subject<'_>, services: &BTreeMap<String, ServiceStatus>) -> O
         .collect();
     if let Some((name, waits)) = held.first() {
         let more = if held.len() > 1 { format!(" (+{} more)", held.len() - 1) } else { String::new() };
-        return waits.first().map(|wait| format!("{name} waits for {}{more}", services::describe(wait)));
+        return waits
+            .first()
+            .map(|wait| format!("{name} waits for {}{more}", services::describe(wait, &of.plan.steps)));
     }
     let ill = |states: &[ServiceState]| {
         of.stack.order.iter().find(|name| services.get(*name).is_some_and(|s| states.contains(&s.state)))

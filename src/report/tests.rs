@@ -64,6 +64,7 @@ impl Scene {
                 settled: &settled,
                 missing: &BTreeSet::new(),
                 ungated: &ungated,
+                now: Timestamp::UNIX_EPOCH,
             },
         );
         let parts = Parts::of(&self.wanted, &self.children);
@@ -140,6 +141,47 @@ fn times_move_only_with_what_they_are_of_and_nothing_is_said_twice() {
         second.events.iter().map(|e| (e.reason.as_str(), e.service.as_deref())).collect::<Vec<_>>(),
         [("RolloutComplete", Some("web"))]
     );
+}
+
+proptest::proptest! {
+    // Whatever becomes of the workloads, of a suspension and of a spec that cannot be.
+    #[test]
+    fn times_move_with_their_status_alone_and_the_same_again_is_no_difference(
+        steps in proptest::collection::vec((0usize..6, 0usize..6, 0usize..8), 1..12)
+    ) {
+        let moments = [
+            json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1}),
+            up(),
+            json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "conditions": [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]}),
+            json!({"observedGeneration": 1, "conditions": [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}]}),
+            json!({"observedGeneration": 1, "replicas": 1, "conditions": [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]}),
+            json!({"observedGeneration": 0}),
+        ];
+        let mut scene = Scene::new();
+        let mut before = AppStackStatus::default();
+        for (second, (db, web, how)) in (1..).zip(steps) {
+            scene.workload("db", &moments[db]);
+            scene.workload("web", &moments[web]);
+            let say = |before: &AppStackStatus, second| match how {
+                0 => suspended(4, before, at(second)),
+                1 => invalid(&Problems { all: vec![Problem::new("spec", "is wrong")], cycle: None }, 4, before, at(second)),
+                _ => scene.report(before, second),
+            };
+            let now = say(&before, second).status;
+            for is in &now.conditions {
+                let was = before.conditions.iter().find(|was| was.type_ == is.type_ && was.status == is.status);
+                assert_eq!(is.last_transition_time.0, was.map_or(at(second), |was| was.last_transition_time.0), "{is:?}");
+            }
+            for (name, is) in &now.services {
+                let was = before.services.get(name).filter(|was| was.state == is.state);
+                assert_eq!(is.since.as_ref().unwrap().0, was.map_or(at(second), |was| was.since.as_ref().unwrap().0), "{name}");
+            }
+            let there = |of: &str| now.conditions.iter().filter(|c| c.type_ == of && c.status == "True").count();
+            assert!(there("Ready") + there("Reconciling") + there("Stalled") <= 1, "{:?}", now.conditions);
+            assert_eq!(say(&now, second + 1), Report { status: now.clone(), events: vec![] }, "the same again");
+            before = now;
+        }
+    }
 }
 
 #[test]

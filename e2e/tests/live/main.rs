@@ -4,7 +4,9 @@
 
 mod autoscale;
 mod bad_input;
+mod commands;
 mod config;
+mod conformance;
 mod drift;
 mod faults;
 mod gapless;
@@ -28,5 +30,6 @@ mod shared;
 mod stacks;
 mod storage;
 mod teardown;
+mod update;
 mod upgrade;
 mod walls;

@@ -196,12 +196,17 @@ impl Fake {
 
     /// The cluster's controllers bring a Deployment up.
     pub(super) fn bring_up(&self, name: &str) {
+        self.count(name, 1);
+    }
+
+    /// The cluster's controllers have brought a Deployment up, and count so many ready pods.
+    pub(super) fn count(&self, name: &str, ready: i32) {
         let mut state = self.state.lock().unwrap();
         state.version += 1;
         let version = state.version.to_string();
         let object = state.objects.get_mut(&format!("deployments/{name}")).unwrap();
         object["metadata"]["resourceVersion"] = json!(version);
-        object["status"] = json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1,
+        object["status"] = json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": ready, "availableReplicas": 1,
             "conditions": [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]});
         let child: Child = serde_json::from_value(object.clone()).unwrap();
         self.context.store.child_event(Kind::Deployment, Event::Apply(child));

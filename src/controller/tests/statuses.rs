@@ -93,3 +93,21 @@ async fn an_event_that_hangs_keeps_no_status_waiting_for_longer_than_a_call_may_
     fake.settled().await;
     assert!(began.elapsed() <= Duration::from_secs(11), "{:?}", began.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_mere_count_goes_along_with_the_next_news_and_waits_not_long_for_it() {
+    let fake = Fake::new(&one());
+    fake.pass().await;
+    fake.bring_up("s-db");
+    fake.pass().await;
+    let before = statuses(&fake);
+    let began = tokio::time::Instant::now();
+    fake.count("s-db", 2);
+    fake.look().await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(statuses(&fake), before, "nobody waits for a number");
+    fake.settled().await;
+    assert_eq!(statuses(&fake), before + 1);
+    assert_eq!(fake.status()["services"]["db"]["ready"], 2);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}

@@ -1,0 +1,50 @@
+//! What of a status somebody waits for, and what only counts along.
+
+use crate::api::{AppStackStatus, ServiceStatus};
+
+/// Whether two statuses differ in more than counts of pods, and the sentences that have them in: states, reasons, conditions, images, how many are wanted.
+pub fn is_news(before: &AppStackStatus, now: &AppStackStatus) -> bool {
+    essence(before) != essence(now)
+}
+
+fn essence(status: &AppStackStatus) -> AppStackStatus {
+    let mut essence = AppStackStatus { waiting_on: None, ..status.clone() };
+    essence.conditions.iter_mut().for_each(|condition| condition.message.clear());
+    for service in essence.services.values_mut() {
+        *service = ServiceStatus { ready: None, updated: None, waiting_on: None, message: None, ..service.clone() };
+    }
+    essence
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn status(service: &Value, waiting_on: &str) -> AppStackStatus {
+        let condition = json!({"type": "Ready", "status": "False", "reason": "Progressing", "message": waiting_on, "lastTransitionTime": "2026-01-01T00:00:00Z"});
+        serde_json::from_value(json!({"observedGeneration": 1, "waitingOn": waiting_on, "conditions": [condition], "services": {"db": service}})).unwrap()
+    }
+
+    #[test]
+    fn a_pod_more_is_no_news_and_a_reason_is() {
+        let two = status(
+            &json!({"state": "Progressing", "desired": 3, "ready": 2, "updated": 3, "message": "2/3"}),
+            "db: 2/3 ready",
+        );
+        let one = status(
+            &json!({"state": "Progressing", "desired": 3, "ready": 1, "updated": 2, "message": "1/3"}),
+            "db: 1/3 ready",
+        );
+        assert!(!is_news(&one, &two));
+        for other in [
+            json!({"state": "Ready", "desired": 3, "ready": 3}),
+            json!({"state": "Progressing", "desired": 4, "ready": 2}),
+            json!({"state": "Progressing", "desired": 3, "ready": 2, "reason": "ImagePullBackOff"}),
+        ] {
+            assert!(is_news(&two, &status(&other, "db: 2/3 ready")), "{other}");
+        }
+        assert!(is_news(&two, &AppStackStatus { observed_generation: Some(2), ..two.clone() }));
+    }
+}
