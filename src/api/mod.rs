@@ -20,6 +20,7 @@ pub mod service;
 pub mod spec;
 mod stacks;
 pub mod status;
+pub mod update;
 
 pub use env::{EnvFrom, SecretKey};
 pub use health::{GrpcProbe, Healthcheck, HttpProbe, HttpScheme, OnUnhealthy, Port, TcpProbe};
@@ -39,6 +40,7 @@ pub use spec::{
 };
 pub use stacks::StackDependency;
 pub use status::{AppStackStatus, ServiceState, ServiceStatus};
+pub use update::{OnFailure, Update, UpdateOrder};
 
 /// The API group of every label, annotation and resource of ours.
 pub const GROUP: &str = "appstack.dev";

@@ -65,6 +65,7 @@ impl Scene {
                 missing: &BTreeSet::new(),
                 awaited: &BTreeMap::new(),
                 ungated: &ungated,
+                now: Timestamp::UNIX_EPOCH,
             },
         );
         let parts = Parts::of(&self.wanted, &self.children);

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::health::Progress;
 use crate::api::Condition;
 use crate::child::digest::Digest;
@@ -23,6 +25,8 @@ pub struct Plan {
     pub deletes: Vec<Delete>,
     /// Objects under a wanted name that are not ours, or that the server refuses, for now.
     pub refusals: BTreeMap<ChildId, Refusal>,
+    /// When a deadline passes that nobody else keeps.
+    pub again: Option<Timestamp>,
 }
 
 /// Where a service stands.
@@ -157,6 +161,23 @@ pub enum Body {
         replicas: Option<i32>,
         /// Annotation that notes the count down.
         keep: Option<String>,
+        /// Annotation that says which revision to go back to.
+        good: Option<String>,
+    },
+    /// The object with a template that was good once.
+    Restore {
+        /// What must be true of the live one.
+        guard: Guard,
+        /// `spec.replicas`, if stated.
+        replicas: Option<i32>,
+        /// Annotation that notes the count down.
+        keep: Option<String>,
+        /// What keeps that template.
+        from: ChildId,
+        /// Its revision.
+        good: String,
+        /// The revision that has failed.
+        failed: String,
     },
     /// Only the count, of a workload whose template is not at hand.
     Scale {

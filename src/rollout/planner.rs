@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::differs::{Difference, difference};
 use super::gate::{self, Standing, Verdict};
 use super::health::{self, Progress};
@@ -11,6 +13,8 @@ use super::plan::{Body, Cause, Guard, Plan, Refusal, RefusalKind, Step, Write};
 use super::predecessors;
 use super::prune;
 use super::replicas::{self, Replicas};
+use super::rollback::ROLLED_BACK;
+use crate::api::OnFailure;
 use crate::child::digest::Digest;
 use crate::child::{Child, ChildId, Kind, labels};
 use crate::render::{Children, Part, Wanted};
@@ -31,6 +35,8 @@ pub struct Seen<'a> {
     pub awaited: &'a BTreeMap<String, String>,
     /// Services that a person lets pass their gate.
     pub ungated: &'a BTreeSet<String>,
+    /// The time. It is compared with what others wrote down, and decides nothing but whether a deadline has passed.
+    pub now: Timestamp,
 }
 
 /// A write that the server took and reads back otherwise: a foreign hand is inside an empty map of ours, or a webhook changes what we send. Sending it
@@ -122,7 +128,7 @@ impl Planner<'_> {
         let Some((id, wanted)) = parts.workload else { return self.nothing_to_run(service) };
         let refused = self.note_refusal(id, wanted);
         let live = self.ours(id, wanted).cloned();
-        let progress = health::progress(id.kind, live.as_deref(), &service.revision, parts.pods.iter().copied());
+        let progress = self.progress(service, id, live.as_deref(), &parts);
         let replicas = self.replicas(service, id, live.as_deref(), &parts);
         let needed = self.needed_by(service, &parts.beside);
 
@@ -135,6 +141,9 @@ impl Planner<'_> {
                 reason: refusal.kind.reason().into(),
                 message: refusal.message.clone(),
             })
+        } else if let Some(back) = live.as_ref().and_then(|live| self.roll_back(service, id, live, progress, &replicas))
+        {
+            back
         } else {
             self.step(id, wanted, service, live.as_deref(), &replicas)
         };
@@ -146,10 +155,15 @@ impl Planner<'_> {
             self.out.deletes.extend(first.deletes);
         }
         match (&step, &live) {
-            (Step::Apply, _) => self.write_workload(id, live.as_deref(), &replicas, needed),
+            (Step::Apply, _) => self.write_workload(service, id, live.as_deref(), &replicas, needed),
             // The template is not at hand: it is held, or rendered otherwise than the one that is there.
             (Step::Hold(_) | Step::Failed(_) | Step::Done, Some(live))
-                if id.kind.has_replicas() && replicas.change && !replicas.from_zero && !refused && !live.is_going() =>
+                if id.kind.has_replicas()
+                    && replicas.change
+                    && (!replicas.from_zero || is_back(&step))
+                    && !refused
+                    && !live.is_going()
+                    && self.out.writes.iter().all(|write| write.id != *id) =>
             {
                 if let Some(count) = replicas.state {
                     self.write(id, Body::Scale { count }, Vec::new());
@@ -163,6 +177,26 @@ impl Planner<'_> {
         self.out.steps.insert(service.name.clone(), step);
         self.out.progress.insert(service.name.clone(), progress);
         self.standings.insert(service.name.clone(), standing);
+    }
+
+    /// How far its workload has come; past a deadline that the operator keeps itself, it is overdue, and until then that instant is noted down.
+    fn progress(&mut self, service: &Service, id: &ChildId, live: Option<&Child>, parts: &OfService<'_>) -> Progress {
+        let (revision, pods) = (service.revision.as_str(), || parts.pods.iter().copied());
+        let progress = health::progress(id.kind, live, revision, pods());
+        if service.update.on_failure == OnFailure::Continue {
+            return if progress == Progress::Overdue { Progress::Rolling } else { progress };
+        }
+        let rolling = live.filter(|_| progress == Progress::Rolling);
+        let due = rolling
+            .and_then(|live| health::stands_still_from(id.kind, live, revision, pods(), service.update.deadline));
+        match due {
+            Some(due) if due <= self.seen.now => Progress::Overdue,
+            Some(due) => {
+                self.out.again = Some(self.out.again.map_or(due, |again| again.min(due)));
+                progress
+            }
+            None => progress,
+        }
     }
 
     /// A service that has no object while the stack is stopped: no pods are what it wants.
@@ -244,6 +278,10 @@ impl Planner<'_> {
             return match difference {
                 Difference::Real => Step::Apply,
                 Difference::None if replicas.change => Step::Apply,
+                // The definition came back to what runs: what had failed may be tried again after it.
+                Difference::None if live.is_some_and(|live| live.annotation(labels::FAILED_REVISION).is_some()) => {
+                    Step::Apply
+                }
                 Difference::None | Difference::RenderingOnly if replicas.keep_differs => Step::Apply,
                 Difference::None | Difference::RenderingOnly => Step::Done,
             };
@@ -264,15 +302,18 @@ impl Planner<'_> {
         }
     }
 
-    fn write_workload(&mut self, id: &ChildId, live: Option<&Child>, replicas: &Replicas, after: Vec<ChildId>) {
-        let guard = match live {
-            Some(live) if replicas.pin => {
-                Guard::Version(uid(live), live.meta.resource_version.clone().unwrap_or_default())
-            }
-            Some(live) => Guard::Uid(uid(live)),
-            None => Guard::Absent,
-        };
-        self.write(id, Body::Object { guard, replicas: replicas.state, keep: replicas.keep.clone() }, after);
+    fn write_workload(
+        &mut self,
+        service: &Service,
+        id: &ChildId,
+        live: Option<&Child>,
+        replicas: &Replicas,
+        after: Vec<ChildId>,
+    ) {
+        let good = self.last_good(service, live);
+        let body =
+            Body::Object { guard: guard(live, replicas), replicas: replicas.state, keep: replicas.keep.clone(), good };
+        self.write(id, body, after);
     }
 
     pub(super) fn write(&mut self, id: &ChildId, body: Body, after: Vec<ChildId>) {
@@ -319,8 +360,22 @@ impl Planner<'_> {
     }
 }
 
+/// What must be true of a workload for a write: a count that is stated as it is must not have moved.
+pub(super) fn guard(live: Option<&Child>, replicas: &Replicas) -> Guard {
+    match live {
+        Some(live) if replicas.pin => Guard::Version(uid(live), live.meta.resource_version.clone().unwrap_or_default()),
+        Some(live) => Guard::Uid(uid(live)),
+        None => Guard::Absent,
+    }
+}
+
 pub(super) fn uid(child: &Child) -> String {
     child.meta.uid.clone().unwrap_or_default()
+}
+
+/// Whether a service runs on what it was made from before.
+fn is_back(step: &Step) -> bool {
+    matches!(step, Step::Failed(cause) if cause.reason == ROLLED_BACK && cause.path.is_empty())
 }
 
 pub(super) fn one_line(reason: &str, message: &str) -> String {

@@ -132,6 +132,7 @@ fn a_count_that_somebody_always_changes_is_not_stated_for_ever() {
         missing: &world.missing,
         awaited: &world.awaited,
         ungated: &world.ungated,
+        now: world.now,
     };
     assert!(crate::rollout::plan(&world.stack, &world.wanted, &seen).writes.is_empty());
 }

@@ -2,11 +2,13 @@
 
 mod controllers;
 mod counts;
+mod deadlines;
 mod fills;
 mod kinds;
 mod laws;
 mod names;
 mod promises;
+mod rollback;
 mod stacks;
 mod teardown;
 mod world;
