@@ -106,8 +106,11 @@ fn trouble_of_a_pod_is_named_on_its_service_and_on_who_waits_for_it() {
     let mut scene = Scene::new();
     scene.workload("db", &json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1}));
     scene.pod("db", &json!({"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image\nsecond line"}}}]}));
-    let Report { status, .. } = scene.report(&AppStackStatus::default(), 0);
+    let Report { status, events } = scene.report(&AppStackStatus::default(), 0);
     assert_eq!(status.services["db"].reason.as_deref(), Some("ImagePullBackOff"));
+    let told: Vec<_> = events.iter().map(|e| (e.reason.as_str(), e.warning)).collect();
+    assert_eq!(told, [("RolloutStarted", false), ("ImagePullBackOff", true)]);
+    assert!(events[1].note.starts_with("db: no such image"), "{events:?}");
     assert_eq!(status.waiting_on.as_deref(), Some("web waits for db (Healthy): ImagePullBackOff: no such image"));
 }
 
