@@ -19,6 +19,7 @@ pub mod security;
 pub mod service;
 pub mod spec;
 pub mod status;
+pub mod update;
 
 pub use env::{EnvFrom, SecretKey};
 pub use health::{GrpcProbe, Healthcheck, HttpProbe, HttpScheme, OnUnhealthy, Port, TcpProbe};
@@ -37,6 +38,7 @@ pub use spec::{
     Teardown, Volume,
 };
 pub use status::{AppStackStatus, ServiceState, ServiceStatus};
+pub use update::{OnFailure, Update, UpdateOrder};
 
 /// The API group of every label, annotation and resource of ours.
 pub const GROUP: &str = "appstack.dev";

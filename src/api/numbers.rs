@@ -12,6 +12,11 @@ pub(super) fn file_mode(_: &mut SchemaGenerator) -> Schema {
     schema
 }
 
+/// A length of time where a rule is over the API server's cost budget: a pattern; `stack` checks that it is at most 24h.
+pub(super) fn duration(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "minLength": 2, "maxLength": 32, "pattern": "^([0-9]{1,5}(h|m|s|ms)){1,4}$"})
+}
+
 /// A port of a probe: its number, or its name in `ports`.
 pub(super) fn port(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Autoscale, DnsConfig, Duration, EndpointMode, EnvFrom, Gpu, Healthcheck, Hook, Job, Membership, Mode, Mount,
     NetworkMode, PodSecurity, PodTemplatePatch, PreStart, Publish, Quantity, Resources, Route, SecretKey,
-    SecurityContext, ServicePort, Spread, Toleration, numbers, schema,
+    SecurityContext, ServicePort, Spread, Toleration, Update, numbers, schema,
 };
 
 /// A service, as in Compose: one container image, kept running.
@@ -140,6 +140,9 @@ pub struct Service {
     /// How a service of `mode: Job` runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<Job>,
+    /// How running pods are replaced when the definition changes; unset: one after the other, each new pod ready before an old one stops.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<Update>,
     /// Steps that have to end well, one after the other, before each pod's own process starts.
     #[schemars(length(min = 1, max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -5,6 +5,7 @@
 pub mod digest;
 pub mod kind;
 pub mod labels;
+mod moved;
 mod reduce;
 mod route;
 

@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::jiff::Timestamp;
 use kube::core::{DynamicResourceScope, Resource};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::Kind;
 use super::digest::Digest;
 use super::route::RouteFacts;
+use super::{Kind, moved};
 use crate::api::{AppStack, GROUP};
 
 /// Field manager of everything but the status and the count of a held service.
@@ -101,6 +102,9 @@ pub struct Facts {
     /// Where a load balancer answers.
     #[serde(skip)]
     pub addresses: Vec<String>,
+    /// When it last moved: of a StatefulSet, a DaemonSet, and their pods.
+    #[serde(skip)]
+    pub moved: Option<Timestamp>,
     /// Of a pod.
     #[serde(skip)]
     pub pod: PodFacts,
@@ -162,6 +166,8 @@ pub struct PodFacts {
     pub has_run: bool,
     /// It is ready.
     pub ready: bool,
+    /// It is, or was once.
+    pub was_ready: bool,
     /// It has ended, well or not.
     pub ended: bool,
     /// A StatefulSet has made it, under this name: a copy has another one.
@@ -284,6 +290,7 @@ impl Facts {
             (Digest::of(&spec["volumeClaimTemplates"]), names.collect())
         });
         self.read_counts(object);
+        self.moved = moved::last(object);
         spec["resources"]["requests"]["storage"].as_str().unwrap_or_default().clone_into(&mut self.storage);
         self.headless = spec["clusterIP"] == "None";
         self.balancer = (spec["type"] == "LoadBalancer").then(|| BalancerFacts {
@@ -368,6 +375,7 @@ impl PodFacts {
             numbered: false,
             ended: matches!(status["phase"].as_str(), Some("Succeeded" | "Failed")),
             ready: conditions().any(|c| c["type"] == "Ready" && c["status"] == "True"),
+            was_ready: moved::was_ready(&status["conditions"]),
             trouble: waiting
                 .or(unscheduled)
                 .map(|why| (text(&why["reason"]), text(&why["message"])))

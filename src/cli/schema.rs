@@ -167,7 +167,8 @@ fn in_words(pattern: &str) -> String {
         .map_or_else(|| format!("must match '{pattern}'"), |(_, words)| (*words).to_owned())
 }
 
-const WORDS: [(&str, &str); 17] = [
+const WORDS: [(&str, &str); 18] = [
+    ("^([0-9]{1,5}(h|m|s|ms)){1,4}$", "must be a duration such as '1m30s' (units h, m, s, ms)"),
     (
         "^([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
         "must be a host name in lower case such as 'shop.example.com', or one with '*.' before it; no port, no address",

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt};
@@ -106,7 +107,7 @@ async fn roll_out(
         .collect();
     let mut rounds = 0;
     loop {
-        let now = Instant::now();
+        let (now, time) = (Instant::now(), Timestamp::now());
         let refused = memory.standing_refusals(now);
         let children = context.store.children(key);
         let missing = context.store.missing();
@@ -119,6 +120,7 @@ async fn roll_out(
                 settled: &memory.settled,
                 missing: &missing,
                 ungated: &ungated,
+                now: time,
             },
         );
         let due = memory.due(&plan, now);
@@ -128,7 +130,8 @@ async fn roll_out(
             prune(context, key, deletes, memory).await;
             plan.refusals.extend(memory.notes());
             // Writes that are left over are tried again after a while, since nothing else may wake us.
-            let next = match memory.next_due(now) {
+            let deadline = plan.again.and_then(|at| Some(now + Duration::try_from(at.duration_since(time)).ok()?));
+            let next = match memory.next_due(now).into_iter().chain(deadline).min() {
                 _ if left_over => Outcome::Failed,
                 Some(due) => Outcome::At(due.into_std()),
                 None => Outcome::Settled,

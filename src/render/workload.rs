@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::{Part, Settings, claim, job, metadata, patch, pod};
 use crate::api::Retention;
 use crate::child::{Kind, labels};
-use crate::stack::{Claim, Service, Stack, Workload, names};
+use crate::stack::{Claim, Pods, Service, Stack, Strategy, Workload, names};
 
 /// The workload of a service, without a count: whoever writes it states that (`rollout::replicas`). None while nothing is to run that has no count.
 pub(super) fn workload(stack: &Stack, service: &Service, settings: &Settings) -> Option<(Kind, Value)> {
@@ -62,7 +62,8 @@ fn deployment(stack: &Stack, service: &Service, template: PodTemplateSpec) -> De
     Deployment {
         metadata: meta(stack, service, name(stack, service)),
         spec: Some(DeploymentSpec {
-            progress_deadline_seconds: i32::try_from(service.deadline.as_secs()).ok(),
+            min_ready_seconds: min_ready(service),
+            progress_deadline_seconds: i32::try_from(service.update.deadline.as_secs()).ok(),
             selector: selector(stack, service),
             strategy: Some(strategy(service)),
             template,
@@ -72,20 +73,38 @@ fn deployment(stack: &Stack, service: &Service, template: PodTemplateSpec) -> De
     }
 }
 
-/// Always in full: a strategy that was defaulted cannot be changed by apply (T11). A claim that one node mounts cannot have the old and
-/// the new writer at once, so its writer stops first; so does who holds ports of the node.
+/// Always in full: a strategy that was defaulted cannot be changed by apply (T11).
 fn strategy(service: &Service) -> DeploymentStrategy {
-    if service.writes_exclusive_claim {
+    let Some((surge, unavailable)) = surge_and_unavailable(service) else {
         return DeploymentStrategy { type_: Some("Recreate".into()), rolling_update: None };
-    }
-    let (surge, unavailable) = if service.holds_node_ports() { (0, 1) } else { (1, 0) };
+    };
     DeploymentStrategy {
         type_: Some("RollingUpdate".into()),
-        rolling_update: Some(RollingUpdateDeployment {
-            max_surge: Some(IntOrString::Int(surge)),
-            max_unavailable: Some(IntOrString::Int(unavailable)),
-        }),
+        rolling_update: Some(RollingUpdateDeployment { max_surge: Some(surge), max_unavailable: Some(unavailable) }),
     }
+}
+
+/// Pods above and below the wanted count while they are replaced; none: all old ones go first.
+fn surge_and_unavailable(service: &Service) -> Option<(IntOrString, IntOrString)> {
+    let none = IntOrString::Int(0);
+    match service.update.strategy {
+        Strategy::Recreate => None,
+        Strategy::StartFirst(pods) => Some((at_a_time(pods), none)),
+        Strategy::StopFirst(pods) => Some((none, at_a_time(pods))),
+    }
+}
+
+/// All of them are a percentage: their count has an owner of its own.
+fn at_a_time(pods: Pods) -> IntOrString {
+    match pods {
+        Pods::Count(count) => IntOrString::Int(count),
+        Pods::All => IntOrString::String("100%".into()),
+    }
+}
+
+/// None where it is 0, which the server does not keep.
+fn min_ready(service: &Service) -> Option<i32> {
+    i32::try_from(service.update.min_ready.as_secs()).ok().filter(|seconds| *seconds > 0)
 }
 
 /// Its pods start at once, as Compose's replicas do, and find each other by the in-stack Service. Their claims go only if all its volumes say so.
@@ -100,6 +119,7 @@ fn stateful_set(stack: &Stack, service: &Service, template: PodTemplateSpec) -> 
                 when_deleted: Some(retention.into()),
                 when_scaled: Some("Retain".into()),
             }),
+            min_ready_seconds: min_ready(service),
             pod_management_policy: Some("Parallel".into()),
             selector: selector(stack, service),
             service_name: Some(service.name.clone()),
@@ -130,18 +150,17 @@ fn claim_templates(stack: &Stack, service: &Service) -> Vec<(Retention, Persiste
 }
 
 fn daemon_set(stack: &Stack, service: &Service, template: PodTemplateSpec) -> DaemonSet {
+    let rolling_update = surge_and_unavailable(service).map(|(surge, unavailable)| RollingUpdateDaemonSet {
+        max_surge: Some(surge),
+        max_unavailable: Some(unavailable),
+    });
     DaemonSet {
         metadata: meta(stack, service, name(stack, service)),
         spec: Some(DaemonSetSpec {
+            min_ready_seconds: min_ready(service),
             selector: selector(stack, service),
             template,
-            update_strategy: Some(DaemonSetUpdateStrategy {
-                type_: Some("RollingUpdate".into()),
-                rolling_update: Some(RollingUpdateDaemonSet {
-                    max_surge: Some(IntOrString::Int(0)),
-                    max_unavailable: Some(IntOrString::Int(1)),
-                }),
-            }),
+            update_strategy: Some(DaemonSetUpdateStrategy { type_: Some("RollingUpdate".into()), rolling_update }),
             ..DaemonSetSpec::default()
         }),
         status: None,

@@ -64,6 +64,7 @@ impl Scene {
                 settled: &settled,
                 missing: &BTreeSet::new(),
                 ungated: &ungated,
+                now: Timestamp::UNIX_EPOCH,
             },
         );
         let parts = Parts::of(&self.wanted, &self.children);

@@ -1,5 +1,9 @@
 //! How far a workload has come, from its own status and nothing else.
 
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+
 use crate::child::{Child, Kind, labels};
 
 /// How far the rollout of a service's workload has come.
@@ -9,7 +13,7 @@ pub enum Progress {
     NotYet,
     /// Pods are being made or replaced; a Job runs.
     Rolling,
-    /// Without progress until its deadline, as a Deployment says of itself; the other kinds keep none.
+    /// Without progress until its deadline, as a Deployment says of itself; for a StatefulSet and a DaemonSet see [`stands_still_from`].
     Overdue,
     /// A Job that has used up its tries.
     Failed,
@@ -91,6 +95,33 @@ fn of_deployment<'a>(
     } else {
         Progress::Rolling
     }
+}
+
+/// When the deadline of a rolling StatefulSet or DaemonSet passes: so long after it, its status, or a pod of it last moved. Its controller keeps no deadline,
+/// so that is read from what stands in the cluster: a new leader judges alike. None for other kinds, and where each pod was ready once: that rollout came to its
+/// end, and an unhealthy check alone fails nobody.
+pub fn stands_still_from<'a>(
+    kind: Kind,
+    workload: &Child,
+    revision: &str,
+    pods: impl Iterator<Item = &'a Child>,
+    deadline: Duration,
+) -> Option<Timestamp> {
+    if !matches!(kind, Kind::StatefulSet | Kind::DaemonSet) {
+        return None;
+    }
+    let facts = &workload.facts;
+    let (mut newest, mut were_ready) = (facts.moved, 0);
+    for pod in pods {
+        if let Some(going) = &pod.meta.deletion_timestamp {
+            newest = newest.max(Some(going.0)); // it has until then to stop
+        } else if pod.annotation(labels::REVISION) == Some(revision) {
+            newest = newest.max(pod.facts.moved);
+            were_ready += i32::from(pod.facts.pod.was_ready);
+        }
+    }
+    let was_complete = facts.replicas == facts.updated_replicas && facts.spec_replicas == Some(were_ready);
+    newest.filter(|_| !was_complete)?.checked_add(deadline).ok()
 }
 
 fn of_job(job: &Child) -> Progress {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::health::Progress;
 use crate::api::Condition;
 use crate::child::digest::Digest;
@@ -23,6 +25,8 @@ pub struct Plan {
     pub deletes: Vec<Delete>,
     /// Objects under a wanted name that are not ours, or that the server refuses, for now.
     pub refusals: BTreeMap<ChildId, Refusal>,
+    /// When a deadline passes that nobody else keeps.
+    pub again: Option<Timestamp>,
 }
 
 /// Where a service stands.

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::differs::{Difference, difference};
 use super::gate::{self, Standing, Verdict};
 use super::health::{self, Progress};
@@ -11,6 +13,7 @@ use super::plan::{Body, Cause, Guard, Plan, Refusal, RefusalKind, Step, Write};
 use super::predecessors;
 use super::prune;
 use super::replicas::{self, Replicas};
+use crate::api::OnFailure;
 use crate::child::digest::Digest;
 use crate::child::{Child, ChildId, Kind, labels};
 use crate::render::{Children, Part, Wanted};
@@ -29,6 +32,8 @@ pub struct Seen<'a> {
     pub missing: &'a BTreeSet<Kind>,
     /// Services that a person lets pass their gate.
     pub ungated: &'a BTreeSet<String>,
+    /// The time. It is compared with what others wrote down, and decides nothing but whether a deadline has passed.
+    pub now: Timestamp,
 }
 
 /// A write that the server took and reads back otherwise: a foreign hand is inside an empty map of ours, or a webhook changes what we send. Sending it
@@ -120,7 +125,7 @@ impl Planner<'_> {
         let Some((id, wanted)) = parts.workload else { return self.nothing_to_run(service) };
         let refused = self.note_refusal(id, wanted);
         let live = self.ours(id, wanted).cloned();
-        let progress = health::progress(id.kind, live.as_deref(), &service.revision, parts.pods.iter().copied());
+        let progress = self.progress(service, id, live.as_deref(), &parts);
         let replicas = self.replicas(service, id, live.as_deref(), &parts);
         let needed = self.needed_by(service, &parts.beside);
 
@@ -161,6 +166,26 @@ impl Planner<'_> {
         self.out.steps.insert(service.name.clone(), step);
         self.out.progress.insert(service.name.clone(), progress);
         self.standings.insert(service.name.clone(), standing);
+    }
+
+    /// How far its workload has come; past a deadline that the operator keeps itself, it is overdue, and until then that instant is noted down.
+    fn progress(&mut self, service: &Service, id: &ChildId, live: Option<&Child>, parts: &OfService<'_>) -> Progress {
+        let (revision, pods) = (service.revision.as_str(), || parts.pods.iter().copied());
+        let progress = health::progress(id.kind, live, revision, pods());
+        if service.update.on_failure == OnFailure::Continue {
+            return if progress == Progress::Overdue { Progress::Rolling } else { progress };
+        }
+        let rolling = live.filter(|_| progress == Progress::Rolling);
+        let due = rolling
+            .and_then(|live| health::stands_still_from(id.kind, live, revision, pods(), service.update.deadline));
+        match due {
+            Some(due) if due <= self.seen.now => Progress::Overdue,
+            Some(due) => {
+                self.out.again = Some(self.out.again.map_or(due, |again| again.min(due)));
+                progress
+            }
+            None => progress,
+        }
     }
 
     /// A service that has no object while the stack is stopped: no pods are what it wants.

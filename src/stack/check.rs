@@ -5,15 +5,13 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::model::{Health, Need, Network, Placement, PreStart, Problem, Problems, Service, Source, Stack};
+use super::model::{Need, Network, Placement, PreStart, Problem, Problems, Service, Source, Stack};
 use super::{
-    configs, definition, env, graph, health, mounts, networks, patch, pod_security, ports, routes, scale, ties, volumes,
+    configs, definition, env, graph, health, mounts, networks, patch, pod_security, ports, routes, scale, ties, update,
+    volumes,
 };
 use crate::api::{self, AppStack, AppStackSpec, Condition, Mode, OpenTo, PodSecurity, Quantity};
 use crate::child::digest::Digest;
-
-/// Where unset, a rollout without progress for this long has failed (design, section 3), unless its health check needs longer.
-const DEADLINE: Duration = Duration::from_secs(600);
 
 /// The model of a stack, or every problem of it. `most` is the highest Pod Security level that the operator grants.
 ///
@@ -182,6 +180,8 @@ fn service(
         here.warn(".routes", "requests go to the service's own name, which answers for pods that are not ready or for each pod by itself: set endpointMode: VIP and publishNotReady: false where callers must not see that");
     }
     let writes_exclusive_claim = volumes::claims(written, &mounts, spec, here);
+    let alone = update::alone(written, spec, writes_exclusive_claim);
+    let update = update::update(written.update.as_ref(), &workload, alone, health.as_ref(), here);
     Service {
         name: name.to_owned(),
         revision: definition::revision(name, written, spec),
@@ -227,7 +227,7 @@ fn service(
         stop_grace: here.duration(".stopGracePeriod", written.stop_grace_period.as_ref(), 30),
         pod_security: level,
         security: written.security_context.clone().unwrap_or_default(),
-        deadline: DEADLINE.max(check_time(health.as_ref())),
+        update,
         writes_exclusive_claim,
         ports,
         health,
@@ -239,14 +239,6 @@ fn service(
 fn has_way_in(written: &api::Service, networks: &BTreeSet<String>, spec: &AppStackSpec) -> bool {
     let internal = |n: &String| spec.networks.get(n).and_then(|n| n.internal).unwrap_or_default();
     networks.iter().any(|n| !internal(n)) || written.network_mode == Some(api::NetworkMode::Host)
-}
-
-/// Twice the time that a health check may take to say no for good.
-fn check_time(health: Option<&Health>) -> Duration {
-    health.map_or(Duration::ZERO, |h| {
-        let tries = u32::try_from(h.retries).unwrap_or(1);
-        2 * (h.start_period + (h.interval + h.timeout) * tries)
-    })
 }
 
 fn pre_start(service: &str, written: &api::Service, spec: &AppStackSpec, here: &mut Place<'_>) -> Vec<PreStart> {

@@ -70,7 +70,7 @@ pub(super) const POPULATE_PATH: &str = "/volume";
 fn normal(written: &Service, stack: &AppStackSpec) -> Service {
     let level = written.pod_security.or(stack.pod_security).unwrap_or_default();
     let mut service = Service {
-        // How many pods there are, when they start, and who may call them and how.
+        // How many pods there are, when they start and how they are replaced, and who may call them and how.
         replicas: None,
         autoscale: None,
         depends_on: BTreeMap::new(),
@@ -79,6 +79,7 @@ fn normal(written: &Service, stack: &AppStackSpec) -> Service {
         routes: BTreeMap::new(),
         endpoint_mode: None,
         publish_not_ready: None,
+        update: None,
         // Hashed by what follows from them.
         networks: BTreeMap::new(),
         pod_security: None,

@@ -124,7 +124,7 @@ fn what_means_the_same_hashes_the_same() {
         (json!({}), json!({"routes": {"a": {"ingressClassName": "nginx"}}})),
         (json!({}), json!({"replicas": 3, "publishNotReady": true, "endpointMode": "DNSRR", "profiles": ["a"]})),
         (json!({}), json!({"autoscale": {"max": 3, "cpuPercent": 50}, "publish": {"type": "NodePort"}})),
-        (json!({}), json!({"dependsOn": {"db": {"restart": true}}})),
+        (json!({}), json!({"dependsOn": {"db": {"restart": true}}, "update": {"parallelism": 2}})),
         (
             json!({"ports": {"a": {"port": 80}}}),
             json!({"ports": {"a": {"port": 80, "published": 8080, "appProtocol": "http", "openTo": "Cluster"}, "b": {"port": 80, "published": 81}}}),

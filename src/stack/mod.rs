@@ -20,12 +20,13 @@ mod routes;
 mod scale;
 mod size;
 mod ties;
+mod update;
 mod volumes;
 
 pub use check::check;
 pub use model::{
-    Autoscale, Claim, Config, EnvFrom, EnvSource, EnvVar, Health, Job, Mount, Need, Network, Placement, Populate, Port,
-    PortRef, PreStart, Probe, Problem, Problems, Published, Resources, Route, RouteParent, Scale, Service, Source,
-    Stack, Storage, Tie, Value, Volume, Workload,
+    Autoscale, Claim, Config, EnvFrom, EnvSource, EnvVar, Health, Job, Mount, Need, Network, Placement, Pods, Populate,
+    Port, PortRef, PreStart, Probe, Problem, Problems, Published, Resources, Route, RouteParent, Scale, Service,
+    Source, Stack, Storage, Strategy, Tie, Update, Value, Volume, Workload,
 };
 pub use size::{bytes, cores};

@@ -31,5 +31,6 @@ mod shared;
 mod stacks;
 mod storage;
 mod teardown;
+mod update;
 mod upgrade;
 mod walls;

@@ -131,6 +131,7 @@ fn a_count_that_somebody_always_changes_is_not_stated_for_ever() {
         settled: &settled,
         missing: &world.missing,
         ungated: &world.ungated,
+        now: world.now,
     };
     assert!(crate::rollout::plan(&world.stack, &world.wanted, &seen).writes.is_empty());
 }

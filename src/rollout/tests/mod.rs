@@ -2,6 +2,7 @@
 
 mod controllers;
 mod counts;
+mod deadlines;
 mod fills;
 mod kinds;
 mod laws;

@@ -368,6 +368,7 @@ fn what_one_write_could_not_settle_is_not_sent_again() {
         settled: &first,
         missing: &world.missing,
         ungated: &world.ungated,
+        now: world.now,
     };
     assert!(crate::rollout::plan(&world.stack, &world.wanted, &seen).writes.is_empty());
     let second = [(policy, settled((Digest::default(), other_digest())))].into();

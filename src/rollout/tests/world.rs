@@ -23,6 +23,7 @@ pub(super) struct World {
     pub(super) refused: BTreeMap<ChildId, Refusal>,
     pub(super) missing: BTreeSet<Kind>,
     pub(super) ungated: BTreeSet<String>,
+    pub(super) now: Timestamp,
     /// Of what starts pods, as last written.
     pub(super) templates: BTreeMap<ChildId, Value>,
     /// Of StatefulSets.
@@ -60,6 +61,7 @@ impl World {
             refused: BTreeMap::new(),
             missing: BTreeSet::new(),
             ungated: BTreeSet::new(),
+            now: Timestamp::UNIX_EPOCH,
             templates: BTreeMap::new(),
             claim_templates: BTreeMap::new(),
             writers: BTreeSet::new(),
@@ -88,6 +90,7 @@ impl World {
                 settled: &settled,
                 missing: &self.missing,
                 ungated: &self.ungated,
+                now: self.now,
             },
         )
     }

@@ -5,6 +5,7 @@ mod env;
 mod route;
 mod service;
 mod storage;
+mod update;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,6 +15,7 @@ pub use env::{EnvFrom, EnvSource, EnvVar, Value};
 pub use route::{Route, RouteParent};
 pub use service::{Autoscale, Job, Need, Placement, PreStart, Resources, Scale, Service, Workload};
 pub use storage::{Claim, Mount, Populate, Source, Storage, Tie, Volume};
+pub use update::{Pods, Strategy, Update};
 
 use crate::api::{Isolation, Teardown};
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{EnvFrom, EnvVar, Health, Mount, Port, Published, Route};
+use super::{EnvFrom, EnvVar, Health, Mount, Port, Published, Route, Update};
 use crate::api::{
     Condition, DnsConfig, NetworkMode, PodSecurity, PodTemplatePatch, Publish, PullPolicy, SecurityContext, Spread,
     Toleration,
@@ -95,8 +95,8 @@ pub struct Service {
     pub pod_security: PodSecurity,
     /// As written.
     pub security: SecurityContext,
-    /// Without progress for so long, a rollout has failed.
-    pub deadline: Duration,
+    /// How its pods are replaced.
+    pub update: Update,
     /// Whether it writes to a claim that one node mounts at a time, or mounts one that is for one pod.
     pub writes_exclusive_claim: bool,
 }

@@ -1,0 +1,103 @@
+//! How pods are replaced, and what becomes of a rollout that stands still.
+
+use e2e::{Kind, Live, eventually, json, live};
+use serde_json::{Value, json};
+
+use crate::stacks::{SOON, is_signal, operator_has_looked, stack, wait_state};
+
+fn shop(services: &Value) -> Value {
+    let mut shop = stack("shop", services);
+    shop["spec"]["volumes"] = json!({"own": {"size": "1Gi", "perReplica": true}});
+    shop
+}
+
+async fn says(t: &Live, service: &str, words: &str) {
+    eventually(SOON, &format!("{service} to say '{words}'"), async || {
+        let status = t.space.status("shop").await["services"][service].clone();
+        let said = json::text(&status, "/message");
+        if said.contains(words) { Ok(()) } else { Err(status.to_string()) }
+    })
+    .await;
+}
+
+// "Deadlines for kinds without progressDeadlineSeconds are the operator's, at the exact instant"
+#[test]
+fn a_stateful_set_and_a_daemon_set_fail_at_their_deadlines_with_those_behind_them_and_heal() {
+    live("update_deadlines", async |t| {
+        let _operator = t.space.operator().start();
+        let shop = |mode: &str| {
+            let (env, update) = (json!({"SIM_MODE": mode}), json!({"deadline": "4s"}));
+            shop(&json!({
+                "db": {"image": "db:1", "mounts": {"/d": {"volume": "own"}}, "env": env, "update": update},
+                "agent": {"image": "agent:1", "mode": "Global", "env": env, "update": update},
+                "web": {"image": "web:1", "dependsOn": {"db": {}}},
+                "log": {"image": "log:1", "dependsOn": {"agent": {}}},
+                "patient": {"image": "patient:1", "mode": "Global", "env": env, "update": {"deadline": "4s", "onFailure": "Continue"}},
+            }))
+        };
+        t.space.apply_object(&shop("never-ready")).await;
+        for (first, behind) in [("db", "web"), ("agent", "log")] {
+            wait_state(&t, "shop", first, "Failed").await;
+            says(&t, behind, &format!("waits for {first}: ProgressDeadlineExceeded")).await;
+        }
+        let status = t.space.status("shop").await;
+        let [failed, begun] = ["db", "agent"].map(|name| status["services"][name].clone());
+        for service in [&failed, &begun] {
+            assert_eq!(service["reason"], "ProgressDeadlineExceeded", "{service}");
+        }
+        wait_state(&t, "shop", "patient", "Progressing").await;
+
+        t.space.apply_object(&shop("none")).await;
+        t.space.wait_ready("shop", SOON).await;
+    });
+}
+
+// "update: ... parallelism, minReady, deadline -> ... StatefulSet and DaemonSet strategy": this server keeps what is sent.
+#[test]
+fn how_pods_are_replaced_is_kept_by_the_server_and_changing_it_replaces_none() {
+    live("update_strategies", async |t| {
+        let _operator = t.space.operator().start();
+        let shop = |update: &Value| {
+            shop(&json!({
+                "db": {"image": "db:1", "replicas": 3, "mounts": {"/d": {"volume": "own"}}, "update": update},
+                "agent": {"image": "agent:1", "mode": "Global", "update": update},
+                "web": {"image": "web:1", "replicas": 3, "update": update},
+            }))
+        };
+        t.space.apply_object(&shop(&json!({}))).await;
+        t.space.wait_ready("shop", SOON).await;
+        let pods = async || {
+            let mut uids: Vec<String> =
+                t.space.list(Kind::Pod).await.iter().map(|pod| json::text(pod, "/metadata/uid").to_owned()).collect();
+            uids.sort();
+            uids
+        };
+        let before = pods().await;
+        t.space.apply_object(&shop(&json!({"order": "StopFirst", "parallelism": 2, "minReady": "1s"}))).await;
+        eventually(SOON, "the strategies to be written", async || {
+            let of = async |kind: Kind, name: &str| t.space.get(kind, name).await.unwrap_or_default()["spec"].clone();
+            let (db, agent, web) = (
+                of(Kind::StatefulSet, "shop-db").await,
+                of(Kind::DaemonSet, "shop-agent").await,
+                of(Kind::Deployment, "shop-web").await,
+            );
+            let unavailable = [&agent["updateStrategy"], &web["strategy"]]
+                .map(|strategy| strategy["rollingUpdate"]["maxUnavailable"].clone());
+            let ready = [&db, &agent, &web].map(|spec| spec["minReadySeconds"].clone());
+            if unavailable.iter().all(|n| *n == 2) && ready.iter().all(|n| *n == 1) {
+                Ok(())
+            } else {
+                Err(format!("{unavailable:?} {ready:?}"))
+            }
+        })
+        .await;
+        t.space.wait_ready("shop", SOON).await;
+        assert_eq!(pods().await, before, "no pod is replaced by it");
+
+        operator_has_looked(&t, "rest").await;
+        let (audit, mark) = (t.audit(), t.audit().mark().await);
+        t.space.touch("shop", "1").await;
+        operator_has_looked(&t, "touched").await;
+        audit.since(mark).await.without(|name| is_signal(name) || name == "shop").assert_none("of a strategy in place");
+    });
+}
