@@ -46,10 +46,10 @@ async fn named(t: &Live, reason: &str, shows: impl Fn(&Seen) -> bool) {
     let took = said.at.saturating_duration_since(shown.at);
     println!("{reason}: named on all three {took:.1?} after {} {} shows it", shown.kind, json::name(&shown.object));
     assert!(took <= NAMED_WITHIN, "{reason} was named after {took:?}");
-    eventually(Duration::from_secs(5), &format!("an event {reason}"), async || {
+    let told = if reason == "ProgressDeadlineExceeded" { "RolloutFailed" } else { reason };
+    eventually(Duration::from_secs(5), &format!("an event {told}"), async || {
         let events = t.space.list(Kind::Event).await;
-        let ours =
-            |e: &&Value| json::text(e, "/involvedObject/kind") == "AppStack" && json::text(e, "/reason") == reason;
+        let ours = |e: &&Value| json::text(e, "/involvedObject/kind") == "AppStack" && json::text(e, "/reason") == told;
         let about = |e: &Value| json::text(e, "/message").starts_with("trouble: ") && e["type"] == "Warning";
         let found: Vec<&Value> = events.iter().filter(ours).collect();
         if found.iter().any(|e| about(e)) { Ok(()) } else { Err(format!("{found:?}")) }
@@ -86,6 +86,24 @@ fn a_failed_job_is_named_on_all_behind_it_and_heals() {
         t.space.patch("shop", json!({"spec": {"services": {"trouble": again}}})).await;
         t.space.wait_ready("shop", SOON).await;
         assert_eq!(jobs.len(), 1);
+    });
+}
+
+#[test]
+fn a_passed_deadline_is_named_on_all_behind_it_and_heals() {
+    live("causes_deadline", async |t| {
+        let _operator = t.space.operator().start();
+        let stuck = json!({"image": "db:1", "update": {"deadline": "3s"}, "env": {"SIM_MODE": "never-ready"}});
+        t.space.apply_object(&behind(stuck)).await;
+        let overdue = |s: &Seen| {
+            let said = json::condition(&s.object, "Progressing");
+            s.kind == Kind::Deployment && said.is_some_and(|c| c["reason"] == "ProgressDeadlineExceeded")
+        };
+        named(&t, "ProgressDeadlineExceeded", overdue).await;
+        let pods = t.space.list(Kind::Pod).await;
+        let well = json!({"metadata": {"annotations": {"sim.appstack.dev/mode": "none"}}});
+        t.space.edit(Kind::Pod, json::name(&pods[0]), well).await;
+        t.space.wait_ready("shop", SOON).await;
     });
 }
 
