@@ -51,5 +51,5 @@ say "walls: what the model says, and what the policies let through"
 cargo test --package e2e --test walls -- --nocapture
 say "live tests on $E2E_KUBECONFIG"
 cargo test --package e2e --test gateway
-RUST_TEST_THREADS=${RUST_TEST_THREADS:-4} cargo test --package e2e --test live
+RUST_TEST_THREADS=${RUST_TEST_THREADS:-3} cargo test --package e2e --test live
 say "all passed"

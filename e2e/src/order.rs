@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::observer::Seen;
 use crate::space::HAND;
-use crate::workload::{differences, wanted};
+use crate::workload::{differences, is_complete, wanted};
 use crate::world::{Id, World};
 use crate::{Kind, json};
 
@@ -52,6 +52,8 @@ impl fmt::Display for Violation {
 /// observer's clock the age of each moment. The stack and its children reach an operator by separate watches, so it may see
 /// the one as it was a moment before the other; the two moments are each within [`CROSSING`]. The children are all of one.
 ///
+/// A rollback is lawful as well: a workload that says so, with the pod template that it once was complete with.
+///
 /// Writes by the test's own hand ([`HAND`]) are not judged; what the operator makes of them is.
 pub fn violations(history: &[Seen]) -> Vec<Violation> {
     let mut past: VecDeque<(Option<Instant>, World)> = VecDeque::from([(None, World::default())]);
@@ -65,7 +67,8 @@ pub fn violations(history: &[Seen]) -> Vec<Violation> {
             // A stopped stack is written without regard to order, as nothing of it runs. Else:
             // most often the namespace as it was at one moment explains it; else stack and children seen a moment apart.
             let none = wanted(seen.kind, &seen.object) == 0;
-            let lawful = none && recent.clone().any(|(_, world)| world.is_stopped(&id.stack))
+            let lawful = is_back(seen, history)
+                || none && recent.clone().any(|(_, world)| world.is_stopped(&id.stack))
                 || recent.clone().any(|(_, world)| explained(world))
                 || stacks().iter().any(|s| recent.clone().any(|(_, world)| explained(&world.with_stack(&id.stack, s))));
             if !lawful {
@@ -137,6 +140,19 @@ fn objections(world: &World, id: &Id, seen: &Seen) -> Vec<String> {
 
 /// Whether the test's hand wrote this change: its entry in `managedFields` is new or another one. Where that cannot be
 /// told (the same fields within the same second) the operator is held responsible.
+/// Whether this write puts a template back that the workload was complete with before, and says that another has failed.
+fn is_back(seen: &Seen, history: &[Seen]) -> bool {
+    let says = seen.object["metadata"]["annotations"]["appstack.dev/failed-revision"].is_string();
+    let was = |earlier: &Seen| {
+        earlier.kind == seen.kind
+            && earlier.version < seen.version
+            && json::name(&earlier.object) == json::name(&seen.object)
+            && earlier.object["spec"]["template"] == seen.object["spec"]["template"]
+            && is_complete(earlier.kind, &earlier.object)
+    };
+    says && history.iter().any(was)
+}
+
 fn by_hand(old: &Arc<Value>, new: &Arc<Value>) -> bool {
     let entry = |object: &Value| json::items(object, "/metadata/managedFields").find(|e| e["manager"] == HAND).cloned();
     let (before, after) = (entry(old), entry(new));

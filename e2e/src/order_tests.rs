@@ -314,3 +314,23 @@ fn a_stopped_stack_may_be_written_in_any_order() {
     let resumed = stopped().spec(400, &stack(false)).deployment(400, "web", "web:1", 0, 0);
     assert_eq!(resumed.violations(), ["web"], "going on is gated");
 }
+
+#[test]
+fn a_rollback_is_lawful_only_to_what_was_complete() {
+    let told = |good: &str| {
+        let tale = Tale::new()
+            .stack(0, "db:1", "web:1", "Healthy")
+            .deployment(9, "db", "db:1", 1, 1)
+            .stack(900, "db:2", "web:1", "Healthy")
+            .deployment(9, "db", "db:2", 1, 0)
+            .deployment(900, "db", good, 0, 0);
+        let mut seen = tale.seen;
+        let last = seen.last_mut().unwrap();
+        let mut object = (*last.object).clone();
+        object["metadata"]["annotations"]["appstack.dev/failed-revision"] = json!("two");
+        last.object = Arc::new(object);
+        violations(&seen).len()
+    };
+    assert_eq!(told("db:1"), 0);
+    assert_eq!(told("db:0"), 1, "nobody has seen that one run");
+}

@@ -28,9 +28,14 @@ pub struct Update {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Duration>,
     /// What follows when a rollout has failed. `Pause`: it stays as it is, old pods go on serving, and services that depend on it fail. `Continue`: it goes on
-    /// trying, and they wait for as long as it takes. Unset: `Pause`.
+    /// trying, and they wait for as long as it takes. `Rollback`: pods are made from the last definition whose rollout was complete, and what failed is not tried
+    /// again until the definition changes; services that depend on it fail. A first rollout has none, and pauses. Unset: `Pause`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<OnFailure>,
+    /// With `onFailure: Rollback`, how many definitions whose rollout was complete are kept; unset: 5.
+    #[schemars(range(min = 1, max = 20))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<i32>,
 }
 
 /// What follows when a rollout has made no progress until its deadline.
@@ -40,6 +45,7 @@ pub enum OnFailure {
     #[default]
     Pause,
     Continue,
+    Rollback,
 }
 
 /// What comes first when a pod is replaced.

@@ -12,14 +12,16 @@ use siphasher::sip::SipHasher13;
 use super::labels;
 
 /// Paths that are no part of what a digest compares: identity, which every write states anew; the count of pods, which has an owner of
-/// its own (`rollout::replicas`); and the two annotations that speak about the object rather than belong to it.
-const LEFT_OUT: [&[&str]; 7] = [
+/// its own (`rollout::replicas`); and the annotations that speak about the object rather than belong to it.
+const LEFT_OUT: [&[&str]; 9] = [
     &["metadata", "name"],
     &["metadata", "namespace"],
     &["metadata", "uid"],
     &["metadata", "resourceVersion"],
     &["metadata", "annotations", labels::SENT],
     &["metadata", "annotations", labels::KEPT_REPLICAS],
+    &["metadata", "annotations", labels::LAST_GOOD],
+    &["metadata", "annotations", labels::FAILED_REVISION],
     &["spec", "replicas"],
 ];
 

@@ -27,6 +27,8 @@ pub enum Kind {
     HttpRoute,
     /// The same, through an ingress controller.
     Ingress,
+    /// What a service's pods were made from when a rollout of it was complete: what it goes back to.
+    Record,
     /// Watched, never written, deleted only where its owner is lost: who has started, and what ails those who have not.
     Pod,
 }
@@ -46,7 +48,7 @@ pub struct Names {
 
 impl Kind {
     /// All of them, in order.
-    pub const ALL: [Kind; 13] = [
+    pub const ALL: [Kind; 14] = [
         Kind::NetworkPolicy,
         Kind::Claim,
         Kind::ConfigMap,
@@ -59,6 +61,7 @@ impl Kind {
         Kind::Budget,
         Kind::HttpRoute,
         Kind::Ingress,
+        Kind::Record,
         Kind::Pod,
     ];
 
@@ -77,6 +80,7 @@ impl Kind {
             Kind::Budget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
             Kind::HttpRoute => ("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"),
             Kind::Ingress => ("networking.k8s.io", "v1", "Ingress", "ingresses"),
+            Kind::Record => ("apps", "v1", "ControllerRevision", "controllerrevisions"),
             Kind::Pod => ("", "v1", "Pod", "pods"),
         };
         Names { group, version, kind, plural }
@@ -100,6 +104,7 @@ impl Kind {
             | Kind::Budget
             | Kind::HttpRoute
             | Kind::Ingress
+            | Kind::Record
             | Kind::Pod => false,
         }
     }

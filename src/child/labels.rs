@@ -50,6 +50,12 @@ pub fn uses_volume(name: &str) -> String {
 
 /// Annotation of workloads and their pods: revision of the service they were made from.
 pub const REVISION: &str = "appstack.dev/revision";
+/// Name of the service, on what is kept of its earlier definitions. Not [`SERVICE`], by which controllers find what is theirs.
+pub const HISTORY_OF: &str = "appstack.dev/history-of";
+/// Annotation of workloads: the revision to go back to when this one fails.
+pub const LAST_GOOD: &str = "appstack.dev/last-good";
+/// Annotation of workloads: the revision that has failed, and is not tried again.
+pub const FAILED_REVISION: &str = "appstack.dev/failed-revision";
 /// Annotation of workloads: digest of what was last sent, by which an edit by hand is told from a new way of rendering.
 pub const SENT: &str = "appstack.dev/sent";
 /// Annotation of workloads: the count that an autoscaler left behind, kept where the stack names none.

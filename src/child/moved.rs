@@ -18,6 +18,8 @@ pub(super) fn last(object: &Value) -> Option<Timestamp> {
         let entries = list(&meta["managedFields"]);
         let counts = |entry: &&Value| ["f:spec", "f:status"].iter().any(|key| entry["fieldsV1"].get(key).is_some());
         entries.iter().filter(counts).map(|entry| entry["time"].clone()).collect()
+    } else if object["data"]["template"].is_object() {
+        Vec::new() // a ControllerRevision of ours: the order in which they were made
     } else {
         return None;
     };

@@ -102,7 +102,7 @@ pub struct Facts {
     /// Where a load balancer answers.
     #[serde(skip)]
     pub addresses: Vec<String>,
-    /// When it last moved: of a StatefulSet, a DaemonSet, and their pods.
+    /// When it last moved: of a StatefulSet, a DaemonSet, and their pods. When it was made: of what is kept of earlier definitions.
     #[serde(skip)]
     pub moved: Option<Timestamp>,
     /// Of a pod.
@@ -281,8 +281,11 @@ impl Facts {
         if self.spec_replicas.is_some() {
             self.replicas_owner = replicas_owner(object);
         }
-        self.config_maps =
-            if spec["containers"].is_array() { config_maps(spec) } else { config_maps(&spec["template"]["spec"]) };
+        self.config_maps = match (&spec["containers"], &object["data"]["template"]) {
+            (Value::Array(_), _) => config_maps(spec),
+            (_, kept @ Value::Object(_)) => config_maps(&kept["spec"]),
+            _ => config_maps(&spec["template"]["spec"]),
+        };
         self.suspended = spec["suspend"] == true;
         self.template = Digest::owned_part(object, MANAGER, &["spec", "template"]);
         self.claim_templates = spec["volumeClaimTemplates"].as_array().map(|claims| {

@@ -10,6 +10,7 @@ use super::in_the_way;
 use super::memory::{Memory, ReadBack};
 use super::reconcile::Context;
 use super::store::StackKey;
+use crate::child::digest::Digest;
 use crate::child::{Child, ChildId, Kind, ReplicasOwner, labels};
 use crate::render::{Children, Wanted};
 use crate::rollout::{Body, Guard, Refusal, RefusalKind, Write, refusal_of_size};
@@ -64,8 +65,12 @@ pub(super) async fn apply(
         while let Some((write, wanted, answer)) = answers.next().await {
             match answer {
                 Ok(got) => {
-                    let stated = if let Body::Object { replicas, .. } = &write.body { *replicas } else { None };
-                    memory.took(&write.id, wanted.digest, stated, &got);
+                    let (sent, stated) = match &write.body {
+                        Body::Object { replicas, .. } => (wanted.digest, *replicas),
+                        Body::Restore { .. } => (got.digest.unwrap_or_default(), None), // not what is wanted, and meant so
+                        Body::Scale { .. } | Body::Grow { .. } => (wanted.digest, None),
+                    };
+                    memory.took(&write.id, sent, stated, &got);
                     changed.insert(write.id.kind);
                     tracing::info!(stack = %key, child = %write.id, action = action(&write.body), "applied");
                 }
@@ -104,6 +109,7 @@ fn action(body: &Body) -> &'static str {
     match body {
         Body::Object { guard: Guard::Absent, .. } => "create",
         Body::Object { .. } => "update",
+        Body::Restore { .. } => "roll back",
         Body::Scale { .. } => "scale",
         Body::Grow { .. } => "grow",
     }
@@ -158,8 +164,16 @@ async fn send(
             context.store.amend(id.kind, &key.namespace, &id.name, |child| child.facts.spec_replicas = Some(*count));
             Ok(ReadBack { digest: Some(wanted.digest), count: None })
         }
-        Body::Object { guard, replicas, keep } => {
-            let body = body(wanted, id, guard, *replicas, keep.as_deref());
+        Body::Restore { guard, replicas, keep, from, good, failed } => {
+            let record = writer.look_whole(&key.namespace, from).await?.ok_or(Failure::Stale)?;
+            let body = body(wanted, id, guard, *replicas, [keep.as_deref(), Some(good)]);
+            let child = writer.apply(&key.namespace, id, &restored(body, &record, good, failed), false).await?;
+            let read = ReadBack { digest: child.digest, count: child.facts.spec_replicas };
+            context.store.wrote(id.kind, child);
+            Ok(read)
+        }
+        Body::Object { guard, replicas, keep, good } => {
+            let body = body(wanted, id, guard, *replicas, [keep.as_deref(), good.as_deref()]);
             let child = match writer.apply(&key.namespace, id, &body, *guard == Guard::Absent).await {
                 Err(Failure::NameTaken) => take_back(context, key, stack, id, wanted, body).await?,
                 Err(Failure::Refused(message)) if *guard != Guard::Absent => {
@@ -205,8 +219,10 @@ async fn take_back(
 /// A body that was to create a workload states its first count. One that runs already keeps the count it has, and the note about it: where that is
 /// ours to state, it must not have moved meanwhile; the next plan puts it right if need be.
 fn keep_count(body: &mut Value, live: &Child) {
-    if let Some(kept) = live.annotation(labels::KEPT_REPLICAS) {
-        body["metadata"]["annotations"][labels::KEPT_REPLICAS] = json!(kept);
+    for key in NOTES {
+        if let Some(kept) = live.annotation(key) {
+            body["metadata"]["annotations"][key] = json!(kept);
+        }
     }
     if let Some(spec) = body["spec"].as_object_mut()
         && spec.remove("replicas").is_some()
@@ -218,8 +234,20 @@ fn keep_count(body: &mut Value, live: &Child) {
     }
 }
 
+/// What is noted down on a workload for later.
+const NOTES: [&str; 2] = [labels::KEPT_REPLICAS, labels::LAST_GOOD];
+
+/// The body with the template that was good, and with what became of the one that is wanted.
+fn restored(mut body: Value, record: &Value, good: &str, failed: &str) -> Value {
+    body["spec"]["template"] = record["data"]["template"].clone();
+    body["metadata"]["annotations"][labels::REVISION] = json!(good);
+    body["metadata"]["annotations"][labels::FAILED_REVISION] = json!(failed);
+    body["metadata"]["annotations"][labels::SENT] = json!(Digest::wanted(&body).to_string());
+    body
+}
+
 /// The object with its guard, and on a workload the count and the digest of what is sent.
-fn body(wanted: &Wanted, id: &ChildId, guard: &Guard, replicas: Option<i32>, keep: Option<&str>) -> Value {
+fn body(wanted: &Wanted, id: &ChildId, guard: &Guard, replicas: Option<i32>, notes: [Option<&str>; 2]) -> Value {
     let mut body = wanted.object.clone();
     match guard {
         // A create, or 409: version 1 is nobody's, and "0" would mean any (T2).
@@ -232,8 +260,10 @@ fn body(wanted: &Wanted, id: &ChildId, guard: &Guard, replicas: Option<i32>, kee
     }
     if id.kind.starts_pods() {
         body["metadata"]["annotations"][labels::SENT] = json!(wanted.digest.to_string());
-        if let Some(keep) = keep {
-            body["metadata"]["annotations"][labels::KEPT_REPLICAS] = json!(keep);
+        for (key, note) in NOTES.into_iter().zip(notes) {
+            if let Some(note) = note {
+                body["metadata"]["annotations"][key] = json!(note);
+            }
         }
         if let Some(replicas) = replicas {
             body["spec"]["replicas"] = json!(replicas);

@@ -15,6 +15,7 @@ mod patch;
 mod placement;
 mod pod;
 mod probe;
+mod record;
 mod route;
 mod security;
 mod service;
@@ -112,6 +113,9 @@ pub fn render(stack: &Stack, settings: &Settings) -> Children {
             out.add(Kind::Service, part(), json(object));
         }
         if let Some((kind, object)) = workload::workload(stack, service, settings) {
+            if let Some(record) = record::record(stack, service, &object) {
+                out.add(Kind::Record, part(), record);
+            }
             out.add(kind, part(), object);
         }
         if let Some(autoscaler) = autoscaler::autoscaler(stack, service) {

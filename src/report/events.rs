@@ -54,7 +54,7 @@ pub(super) fn between(before: &AppStackStatus, now: &AppStackStatus) -> Vec<Even
             ServiceState::Progressing if entered => {
                 events.push(Event::of(name, "RolloutStarted", false, &format!("rolling out {image}")));
             }
-            ServiceState::Failed => {
+            ServiceState::Failed | ServiceState::RolledBack => {
                 let reason = match service.reason.as_deref() {
                     Some("ProgressDeadlineExceeded") | None => "RolloutFailed",
                     Some(own) => own,

@@ -11,7 +11,7 @@ use crate::api::{PublishType, ServiceState, ServiceStatus};
 use crate::child::{Child, ChildId, Kind, labels};
 use crate::render::Part;
 use crate::rollout::health::{self, Progress};
-use crate::rollout::{RefusalKind, Step, Wait};
+use crate::rollout::{ROLLED_BACK, RefusalKind, Step, Wait};
 use crate::stack::{Scale, Service, Workload};
 
 /// What is to be said of a service, with the time at which it entered its state carried over from `before`.
@@ -99,7 +99,9 @@ fn standing(
     let said = |state, reason: &str, message: String| (state, Some(reason.to_owned()), Some(message));
     match of.plan.steps.get(&service.name) {
         Some(Step::Failed(cause)) if cause.path.is_empty() => {
-            return said(ServiceState::Failed, &cause.reason, cause.message.clone());
+            let back = cause.reason == ROLLED_BACK;
+            let state = if back { ServiceState::RolledBack } else { ServiceState::Failed };
+            return said(state, &cause.reason, cause.message.clone());
         }
         Some(Step::Failed(cause)) => {
             let message =

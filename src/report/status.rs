@@ -130,7 +130,7 @@ fn verdict(of: &Subject<'_>, services: &BTreeMap<String, ServiceStatus>) -> (Ver
     let in_state = |states: &[ServiceState]| -> Vec<&str> {
         services.iter().filter(|(_, s)| states.contains(&s.state)).map(|(name, _)| name.as_str()).collect()
     };
-    let failed = in_state(&[ServiceState::Failed]);
+    let failed = in_state(&[ServiceState::Failed, ServiceState::RolledBack]);
     let moving = in_state(&[ServiceState::Progressing, ServiceState::Pending]);
     let waiting = in_state(&[ServiceState::Waiting]);
     let degraded = in_state(&[ServiceState::Degraded]);
@@ -190,7 +190,7 @@ fn waiting_on(of: &Subject<'_>, services: &BTreeMap<String, ServiceStatus>) -> O
     let ill = |states: &[ServiceState]| {
         of.stack.order.iter().find(|name| services.get(*name).is_some_and(|s| states.contains(&s.state)))
     };
-    let name = ill(&[ServiceState::Failed])
+    let name = ill(&[ServiceState::Failed, ServiceState::RolledBack])
         .or_else(|| ill(&[ServiceState::Progressing, ServiceState::Degraded, ServiceState::Pending]))?;
     let status = services.get(name)?;
     let counts = format!("{}/{} ready", status.ready.unwrap_or(0), status.desired.unwrap_or(0));

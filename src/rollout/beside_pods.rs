@@ -22,6 +22,12 @@ impl Planner<'_> {
             return;
         }
         let live = self.ours(id, wanted).cloned();
+        // It is kept as it was when it proved good.
+        if id.kind == Kind::Record
+            && (live.is_some() || !matches!(&wanted.part, Part::Service(name) if self.is_good(name)))
+        {
+            return;
+        }
         let mut instead_of = None;
         let after = self.after(id, wanted);
         let (guard, after) = match live {
@@ -47,7 +53,7 @@ impl Planner<'_> {
         {
             return;
         }
-        let body = Body::Object { guard, replicas: None, keep: None };
+        let body = Body::Object { guard, replicas: None, keep: None, good: None };
         self.out.writes.push(Write { id: id.clone(), body, after, instead_of });
     }
 
@@ -218,6 +224,7 @@ fn cannot_become(kind: Kind, live: &Child, wanted: &Wanted) -> bool {
         | Kind::Budget
         | Kind::HttpRoute
         | Kind::Ingress
+        | Kind::Record
         | Kind::Pod => false,
     }
 }

@@ -3,8 +3,8 @@
 //! Pure and stateless: no clock, no memory of progress. A crash between any two requests resumes by planning again.
 //!
 //! `planner` walks the services in their order: `gate` says who may start pods, `health` how far a workload has come, `replicas` who sets the count,
-//! `predecessors` what must be gone first. `populate` fills volumes before that; `beside_pods` writes everything that is no workload; `prune` ends it.
-//! `teardown` says what may go of a stack that is deleted in order.
+//! `predecessors` what must be gone first, `rollback` what is put back. `populate` fills volumes before that; `beside_pods` writes everything that is no
+//! workload; `prune` ends it. `teardown` says what may go of a stack that is deleted in order.
 
 mod beside_pods;
 mod differs;
@@ -17,6 +17,7 @@ mod populate;
 mod predecessors;
 mod prune;
 mod replicas;
+mod rollback;
 mod teardown;
 
 #[cfg(test)]
@@ -27,4 +28,5 @@ pub use parts::Parts;
 pub use plan::{Body, Cause, Delete, Guard, Plan, Refusal, RefusalKind, Step, Unfilled, Wait, Write};
 pub use planner::{Seen, Settled, plan};
 pub use replicas::first_count;
+pub use rollback::ROLLED_BACK;
 pub use teardown::{Held, Leaving, Stage, Teardown, teardown};

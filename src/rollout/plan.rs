@@ -143,6 +143,23 @@ pub enum Body {
         replicas: Option<i32>,
         /// Annotation that notes the count down.
         keep: Option<String>,
+        /// Annotation that says which revision to go back to.
+        good: Option<String>,
+    },
+    /// The object with a template that was good once.
+    Restore {
+        /// What must be true of the live one.
+        guard: Guard,
+        /// `spec.replicas`, if stated.
+        replicas: Option<i32>,
+        /// Annotation that notes the count down.
+        keep: Option<String>,
+        /// What keeps that template.
+        from: ChildId,
+        /// Its revision.
+        good: String,
+        /// The revision that has failed.
+        failed: String,
     },
     /// Only the count, of a workload whose template is not at hand.
     Scale {

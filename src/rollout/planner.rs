@@ -13,6 +13,7 @@ use super::plan::{Body, Cause, Guard, Plan, Refusal, RefusalKind, Step, Write};
 use super::predecessors;
 use super::prune;
 use super::replicas::{self, Replicas};
+use super::rollback::ROLLED_BACK;
 use crate::api::OnFailure;
 use crate::child::digest::Digest;
 use crate::child::{Child, ChildId, Kind, labels};
@@ -138,6 +139,9 @@ impl Planner<'_> {
                 reason: refusal.kind.reason().into(),
                 message: refusal.message.clone(),
             })
+        } else if let Some(back) = live.as_ref().and_then(|live| self.roll_back(service, id, live, progress, &replicas))
+        {
+            back
         } else {
             self.step(id, wanted, service, live.as_deref(), &replicas)
         };
@@ -149,10 +153,15 @@ impl Planner<'_> {
             self.out.deletes.extend(first.deletes);
         }
         match (&step, &live) {
-            (Step::Apply, _) => self.write_workload(id, live.as_deref(), &replicas, needed),
+            (Step::Apply, _) => self.write_workload(service, id, live.as_deref(), &replicas, needed),
             // The template is not at hand: it is held, or rendered otherwise than the one that is there.
             (Step::Hold(_) | Step::Failed(_) | Step::Done, Some(live))
-                if id.kind.has_replicas() && replicas.change && !replicas.from_zero && !refused && !live.is_going() =>
+                if id.kind.has_replicas()
+                    && replicas.change
+                    && (!replicas.from_zero || is_back(&step))
+                    && !refused
+                    && !live.is_going()
+                    && self.out.writes.iter().all(|write| write.id != *id) =>
             {
                 if let Some(count) = replicas.state {
                     self.write(id, Body::Scale { count }, Vec::new());
@@ -267,6 +276,10 @@ impl Planner<'_> {
             return match difference {
                 Difference::Real => Step::Apply,
                 Difference::None if replicas.change => Step::Apply,
+                // The definition came back to what runs: what had failed may be tried again after it.
+                Difference::None if live.is_some_and(|live| live.annotation(labels::FAILED_REVISION).is_some()) => {
+                    Step::Apply
+                }
                 Difference::None | Difference::RenderingOnly if replicas.keep_differs => Step::Apply,
                 Difference::None | Difference::RenderingOnly => Step::Done,
             };
@@ -285,15 +298,18 @@ impl Planner<'_> {
         }
     }
 
-    fn write_workload(&mut self, id: &ChildId, live: Option<&Child>, replicas: &Replicas, after: Vec<ChildId>) {
-        let guard = match live {
-            Some(live) if replicas.pin => {
-                Guard::Version(uid(live), live.meta.resource_version.clone().unwrap_or_default())
-            }
-            Some(live) => Guard::Uid(uid(live)),
-            None => Guard::Absent,
-        };
-        self.write(id, Body::Object { guard, replicas: replicas.state, keep: replicas.keep.clone() }, after);
+    fn write_workload(
+        &mut self,
+        service: &Service,
+        id: &ChildId,
+        live: Option<&Child>,
+        replicas: &Replicas,
+        after: Vec<ChildId>,
+    ) {
+        let good = self.last_good(service, live);
+        let body =
+            Body::Object { guard: guard(live, replicas), replicas: replicas.state, keep: replicas.keep.clone(), good };
+        self.write(id, body, after);
     }
 
     pub(super) fn write(&mut self, id: &ChildId, body: Body, after: Vec<ChildId>) {
@@ -340,8 +356,22 @@ impl Planner<'_> {
     }
 }
 
+/// What must be true of a workload for a write: a count that is stated as it is must not have moved.
+pub(super) fn guard(live: Option<&Child>, replicas: &Replicas) -> Guard {
+    match live {
+        Some(live) if replicas.pin => Guard::Version(uid(live), live.meta.resource_version.clone().unwrap_or_default()),
+        Some(live) => Guard::Uid(uid(live)),
+        None => Guard::Absent,
+    }
+}
+
 pub(super) fn uid(child: &Child) -> String {
     child.meta.uid.clone().unwrap_or_default()
+}
+
+/// Whether a service runs on what it was made from before.
+fn is_back(step: &Step) -> bool {
+    matches!(step, Step::Failed(cause) if cause.reason == ROLLED_BACK && cause.path.is_empty())
 }
 
 pub(super) fn one_line(reason: &str, message: &str) -> String {

@@ -40,7 +40,7 @@ impl Planner<'_> {
                 // How often it is tried, and whether it is to run now.
                 Difference::Real => {
                     let guard = Guard::Uid(uid(live));
-                    self.write(id, Body::Object { guard, replicas: None, keep: None }, Vec::new());
+                    self.write(id, Body::Object { guard, replicas: None, keep: None, good: None }, Vec::new());
                 }
                 // It runs where its reader does, and a template cannot be changed: one that has found no node is made anew, and so is one that is to stop or go
                 // on. One that is at it is left alone.
@@ -71,7 +71,7 @@ impl Planner<'_> {
             .collect();
         let runs = self.parts.filling(name).any(|pod| !pod.facts.pod.ended);
         if older.is_empty() && !runs {
-            self.write(id, Body::Object { guard: Guard::Absent, replicas: None, keep: None }, needed);
+            self.write(id, Body::Object { guard: Guard::Absent, replicas: None, keep: None, good: None }, needed);
         }
         self.out.deletes.extend(older.into_iter().filter(|delete| !delete.child.is_going()));
     }

@@ -6,7 +6,8 @@ use super::health::Progress;
 use super::plan::{Delete, Plan, Step};
 use super::planner::Seen;
 use super::populate::has_ended;
-use crate::api::Isolation;
+use super::rollback::is_superfluous;
+use crate::api::{Isolation, OnFailure};
 use crate::child::{Child, ChildId, Kind, labels};
 use crate::render::Children;
 use crate::stack::{Scale, Stack, Workload};
@@ -18,7 +19,8 @@ use crate::stack::{Scale, Stack, Workload};
 ///   Job, when the new one has succeeded;
 /// - the walls of a network that is no more, when no pod is behind them, one that is going included;
 /// - pods that a StatefulSet left behind, when no other one is to take them up;
-/// - a config that no template mounts, and everything else, once no remaining service is held or rolling: until then pods of the old
+/// - of what is kept of earlier definitions, more than the service wants, unless its workload is made from it or may go back to it;
+/// - a config that no template mounts, kept ones included, and everything else, once no remaining service is held or rolling: until then pods of the old
 ///   revision may still need it.
 ///
 /// Claims never go: retained ones are a person's to delete, others go with the stack.
@@ -49,6 +51,12 @@ pub(super) fn prune(stack: &Stack, wanted: &Children, seen: &Seen<'_>, plan: &Pl
                 },
                 Kind::Autoscaler => match (past_gate, stack.services.get(service).map(|s| &s.scale)) {
                     (Some(past_gate), Some(scale)) => past_gate || *scale != Scale::Fixed(None),
+                    _ => quiet,
+                },
+                Kind::Record => match stack.services.get(child.label(labels::HISTORY_OF)) {
+                    Some(now) if now.update.on_failure == OnFailure::Rollback => {
+                        is_superfluous(now, child, seen.children.iter())
+                    }
                     _ => quiet,
                 },
                 Kind::ConfigMap => quiet && !read.contains(&id.name),
@@ -119,6 +127,7 @@ pub(super) fn is_ours(stack: &Stack, id: &ChildId, child: &Child) -> bool {
         | Kind::HttpRoute
         | Kind::Ingress
         | Kind::Pod => &[labels::SERVICE],
+        Kind::Record => &[labels::HISTORY_OF],
     };
     let Some(key) = keys.iter().find(|key| !child.label(key).is_empty()) else { return false };
     child.is_of(&stack.name, &stack.uid, &[(labels::STACK, &stack.name), (key, child.label(key))])

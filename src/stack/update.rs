@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use super::check::Place;
 use super::model::{Health, Pods, Strategy, Update, Workload};
-use crate::api::{self, AccessMode, AppStackSpec, UpdateOrder};
+use crate::api::{self, AccessMode, AppStackSpec, OnFailure, UpdateOrder};
 
 /// Where unset, a rollout without progress for this long has failed (design, section 3), unless its health check needs longer.
 const DEADLINE: Duration = Duration::from_secs(600);
+/// Where unset, so many definitions are kept to go back to.
+const HISTORY: usize = 5;
 /// The longest that can be written.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -81,7 +83,12 @@ pub(super) fn update(
             ),
         );
     }
-    Update { strategy, min_ready, deadline, on_failure: fields.on_failure.unwrap_or_default() }
+    let on_failure = fields.on_failure.unwrap_or_default();
+    if fields.history.is_some() && on_failure != OnFailure::Rollback {
+        here.warn(".update.history", "has no effect without onFailure: Rollback");
+    }
+    let history = fields.history.and_then(|count| usize::try_from(count).ok()).unwrap_or(HISTORY);
+    Update { strategy, min_ready, deadline, on_failure, history }
 }
 
 /// In which order pods are replaced, and how many at a time; or why what is asked for can never come to an end.

@@ -67,8 +67,9 @@ async fn at_rest(t: &Live, stack: &str) {
     eventually(SOON, &format!("stack {stack} to be at rest"), async || {
         let status = t.space.status(stack).await;
         // That is said once nodes were looked at; a claim that is still to be made is waited for.
+        let looked = |message: &str| message.contains("node(s)") || message.contains("Insufficient");
         let placeless = json::entries(&status, "/services")
-            .any(|(_, s)| s["reason"] == "Unschedulable" && json::text(s, "/message").contains("nodes are available"));
+            .any(|(_, s)| s["reason"] == "Unschedulable" && looked(json::text(s, "/message")));
         if placeless || status["conditions"][0]["status"] == "True" { Ok(()) } else { Err(format!("{status:#}")) }
     })
     .await;

@@ -101,3 +101,73 @@ fn how_pods_are_replaced_is_kept_by_the_server_and_changing_it_replaces_none() {
         audit.since(mark).await.without(|name| is_signal(name) || name == "shop").assert_none("of a strategy in place");
     });
 }
+
+async fn images(t: &Live, kind: Kind, name: &str) -> Value {
+    let object = t.space.get(kind, name).await.unwrap_or_default();
+    object["spec"]["template"]["spec"]["containers"][0]["image"].clone()
+}
+
+// "Rollback with last-good templates in ControllerRevisions, the failed revision remembered on the workload and not retried until the spec changes; configs of the
+// good revision still exist."
+#[test]
+fn a_rollout_that_fails_is_rolled_back_with_its_config_and_not_tried_again() {
+    live("update_rollback", async |t| {
+        let mut operator = t.space.operator().start();
+        let shop = |tag: &str, mode: &str| {
+            let (env, update) = (json!({"SIM_MODE": mode}), json!({"deadline": "4s", "onFailure": "Rollback"}));
+            let mounts = |path: &str, more: &Value| {
+                let mut mounts = json!({"/c": {"config": "conf"}});
+                if !more.is_null() {
+                    mounts[path] = more.clone();
+                }
+                mounts
+            };
+            let image = |name: &str| format!("{name}:{tag}");
+            let mut shop = shop(&json!({
+                "web": {"image": image("web"), "env": env, "update": update, "mounts": mounts("", &Value::Null), "replicas": 2},
+                "db": {"image": image("db"), "env": env, "update": update, "mounts": mounts("/d", &json!({"volume": "own"}))},
+                "agent": {"image": image("agent"), "mode": "Global", "env": env, "update": update, "mounts": mounts("", &Value::Null)},
+                "behind": {"image": image("behind"), "dependsOn": {"web": {}}},
+            }));
+            shop["spec"]["configs"] = json!({"conf": {"content": tag}});
+            shop
+        };
+        let workloads = [(Kind::Deployment, "web"), (Kind::StatefulSet, "db"), (Kind::DaemonSet, "agent")];
+        t.space.apply_object(&shop("1", "none")).await;
+        t.space.wait_ready("shop", SOON).await;
+
+        t.space.apply_object(&shop("2", "never-ready")).await;
+        for (kind, name) in workloads {
+            wait_state(&t, "shop", name, "RolledBack").await;
+            eventually(SOON, &format!("{name} to run what was good"), async || {
+                let object = t.space.get(kind, &format!("shop-{name}")).await.unwrap_or_default();
+                let image = images(&t, kind, &format!("shop-{name}")).await;
+                let whole = e2e::workload::is_complete(kind, &object);
+                if whole && image == format!("{name}:1") { Ok(()) } else { Err(object["status"].to_string()) }
+            })
+            .await;
+        }
+        says(&t, "behind", "waits for web: RolledBack").await;
+        let configs = t.space.list(Kind::ConfigMap).await;
+        let content = |tag: &str| configs.iter().any(|c| json::entries(c, "/data").any(|(_, text)| *text == tag));
+        assert!(content("1"), "the config that it was started with");
+
+        // Nothing more happens, whoever leads.
+        operator.restart();
+        operator_has_looked(&t, "rest").await;
+        let (audit, mark) = (t.audit(), t.audit().mark().await);
+        t.space.touch("shop", "1").await;
+        operator_has_looked(&t, "touched").await;
+        audit
+            .since(mark)
+            .await
+            .without(|name| is_signal(name) || name == "shop")
+            .assert_none("of what was rolled back");
+
+        t.space.apply_object(&shop("3", "none")).await;
+        t.space.wait_ready("shop", SOON).await;
+        for (kind, name) in workloads {
+            assert_eq!(images(&t, kind, &format!("shop-{name}")).await, format!("{name}:3"));
+        }
+    });
+}

@@ -206,3 +206,39 @@ async fn a_stack_that_cannot_be_read_is_reported() {
     assert_eq!(fake.condition("Stalled")["reason"], "Undecodable");
     assert!(fake.pass().await.0.is_empty(), "said once");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_is_one_look_and_one_request_and_nothing_after_it() {
+    let web = |tag: u8| json!({"web": {"image": format!("web:{tag}"), "update": {"onFailure": "Rollback"}}});
+    let fake = Fake::new(&web(1));
+    fake.pass().await;
+    fake.bring_up("s-web");
+    let (sent, _) = fake.pass().await;
+    let record = sent.iter().find(|sent| sent.path.starts_with("controllerrevisions")).unwrap();
+    assert_eq!(record.body["metadata"]["resourceVersion"], "1", "created, or refused");
+    assert_eq!(
+        record.body["metadata"]["labels"].get("appstack.dev/service"),
+        None,
+        "no controller takes it for its own"
+    );
+    let good = record.body["data"]["template"].clone();
+
+    fake.write_stack(2, &web(2));
+    fake.pass().await;
+    let stands_still = || {
+        let mut object = fake.state.lock().unwrap().objects["deployments/s-web"].clone();
+        object["status"] = json!({"observedGeneration": 1, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 1,
+            "conditions": [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]});
+        object
+    };
+    fake.appears(crate::child::Kind::Deployment, &stands_still());
+    let (sent, _) = fake.pass().await;
+    let look = format!("GET {}", record.path);
+    assert_eq!(calls(&sent), [look.as_str(), "PATCH deployments/s-web", "PATCH appstacks/s/status"]);
+    assert_eq!(sent[1].body["spec"]["template"], good, "the same bytes");
+    assert!(sent[1].body["metadata"]["uid"].is_string(), "only over the one that failed");
+    assert_eq!(fake.status()["services"]["web"]["state"], "RolledBack");
+    assert_eq!(fake.condition("Stalled")["status"], "True");
+    assert!(fake.told().contains(&"RolledBack".to_owned()), "{:?}", fake.told());
+    assert!(fake.pass().await.0.is_empty(), "and what failed is not tried again");
+}

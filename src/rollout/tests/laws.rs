@@ -265,7 +265,7 @@ fn respects_order(world: &World) {
                 continue;
             }
             Body::Object { replicas, .. } => *replicas,
-            Body::Grow { .. } => continue,
+            Body::Restore { .. } | Body::Grow { .. } => continue,
         };
         if world.stack.stopped {
             assert!(replicas == Some(0) || wanted.object["spec"]["suspend"] == true, "{} starts", write.id);

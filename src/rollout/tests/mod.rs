@@ -8,5 +8,6 @@ mod kinds;
 mod laws;
 mod names;
 mod promises;
+mod rollback;
 mod teardown;
 mod world;

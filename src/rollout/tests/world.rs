@@ -28,6 +28,8 @@ pub(super) struct World {
     pub(super) templates: BTreeMap<ChildId, Value>,
     /// Of StatefulSets.
     pub(super) claim_templates: BTreeMap<ChildId, Value>,
+    /// Templates that are kept.
+    pub(super) records: BTreeMap<ChildId, Value>,
     /// Pods that write to the claim with room for one.
     pub(super) writers: BTreeSet<String>,
     /// Pods take their time to go.
@@ -64,6 +66,7 @@ impl World {
             now: Timestamp::UNIX_EPOCH,
             templates: BTreeMap::new(),
             claim_templates: BTreeMap::new(),
+            records: BTreeMap::new(),
             writers: BTreeSet::new(),
             lingering: false,
             version: 0,
@@ -140,8 +143,9 @@ impl World {
         self.version += 1;
         let version = self.version.to_string();
         let live = self.children.get(&write.id).cloned();
-        let (guard, replicas, keep) = match &write.body {
-            Body::Object { guard, replicas, keep } => (guard, replicas, keep),
+        let (guard, replicas, keep, good) = match &write.body {
+            Body::Object { guard, replicas, keep, good } => (guard, replicas, keep, good),
+            Body::Restore { from, good, failed, .. } => return self.restore(&write.id, from, good, failed),
             Body::Scale { count } => {
                 let child = Arc::make_mut(self.children.get_mut(&write.id).expect("only what is there is scaled"));
                 child.facts.spec_replicas = Some(*count);
@@ -174,6 +178,7 @@ impl World {
             let notes = child.meta.annotations.get_or_insert_default();
             notes.insert(labels::SENT.into(), wanted.digest.to_string());
             notes.extend(keep.clone().map(|count| (labels::KEPT_REPLICAS.to_owned(), count)));
+            notes.extend(good.clone().map(|good| (labels::LAST_GOOD.to_owned(), good)));
             let was = live.as_ref().map(|c| c.facts.clone()).unwrap_or_default();
             let spec = &wanted.object["spec"];
             let read = std::mem::replace(&mut child.facts, was);
@@ -195,10 +200,28 @@ impl World {
             } else if write.id.kind == Kind::Job {
                 child.facts.spec_replicas = read.spec_replicas;
             }
+        } else if write.id.kind == Kind::Record {
+            self.records.insert(write.id.clone(), wanted.object["data"]["template"].clone());
+            child.facts.moved = Timestamp::from_second(i64::try_from(self.version).unwrap()).ok();
         } else if write.id.kind == Kind::Claim {
             child.facts.phase = live.as_ref().map_or("Pending", |claim| claim.facts.phase.as_str()).to_owned();
         }
         self.children.insert(write.id.clone(), Arc::new(child));
+    }
+
+    fn restore(&mut self, id: &ChildId, from: &ChildId, good: &str, failed: &str) {
+        let template = self.records[from].clone();
+        let object = json!({"metadata": {}, "spec": {"template": template}});
+        let read: Child = serde_json::from_value(object).unwrap();
+        let child = Arc::make_mut(self.children.get_mut(id).expect("only what is there goes back"));
+        let notes = child.meta.annotations.get_or_insert_default();
+        for (key, value) in [(labels::REVISION, good), (labels::LAST_GOOD, good), (labels::FAILED_REVISION, failed)] {
+            notes.insert(key.into(), value.into());
+        }
+        child.digest = Some(Digest::of(&template));
+        child.facts.config_maps = read.facts.config_maps;
+        child.meta.generation = child.meta.generation.map(|g| g + 1);
+        self.templates.insert(id.clone(), template);
     }
 
     pub(super) fn workload(&self, service: &str) -> Option<&Child> {

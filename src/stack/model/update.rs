@@ -15,6 +15,8 @@ pub struct Update {
     pub deadline: Duration,
     /// What follows then.
     pub on_failure: OnFailure,
+    /// Definitions that are kept to go back to.
+    pub history: usize,
 }
 
 /// In which order pods are replaced, and how many at a time. Where one of the two is none, the other is not.
