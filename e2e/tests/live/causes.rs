@@ -16,7 +16,7 @@ use crate::stacks::{SOON, service, stack};
 const NAMED_WITHIN: Duration = Duration::from_secs(5);
 
 /// front waits for mid, which waits for what is in trouble.
-fn behind(trouble: Value) -> Value {
+fn behind(trouble: &Value) -> Value {
     let mut all =
         json!({"mid": service("mid:1", 50, &[]), "front": service("front:1", 50, &["mid"]), "trouble": trouble});
     all["mid"]["dependsOn"] = json!({"trouble": {}});
@@ -41,10 +41,10 @@ async fn named(t: &Live, reason: &str, shows: impl Fn(&Seen) -> bool) {
     })
     .await;
     let history = t.observer.history().await;
-    let shown = history.iter().find(|s| shows(s)).unwrap_or_else(|| panic!("no child shows {reason}"));
+    let child = history.iter().find(|s| shows(s)).unwrap_or_else(|| panic!("no child shows {reason}"));
     let said = history.iter().find(|s| s.kind == Kind::AppStack && is_named(&s.object, reason)).expect("a version");
-    let took = said.at.saturating_duration_since(shown.at);
-    println!("{reason}: named on all three {took:.1?} after {} {} shows it", shown.kind, json::name(&shown.object));
+    let took = said.at.saturating_duration_since(child.at);
+    println!("{reason}: named on all three {took:.1?} after {} {} shows it", child.kind, json::name(&child.object));
     assert!(took <= NAMED_WITHIN, "{reason} was named after {took:?}");
     let told = if reason == "ProgressDeadlineExceeded" { "RolloutFailed" } else { reason };
     eventually(Duration::from_secs(5), &format!("an event {told}"), async || {
@@ -65,7 +65,7 @@ fn waits_with(seen: &Seen, reason: &str) -> bool {
 fn a_missing_image_is_named_on_all_behind_it_and_heals() {
     live("causes_image", async |t| {
         let _operator = t.space.operator().start();
-        t.space.apply_object(&behind(json!({"image": "db:1", "env": {"SIM_MODE": "image-pull-error"}}))).await;
+        t.space.apply_object(&behind(&json!({"image": "db:1", "env": {"SIM_MODE": "image-pull-error"}}))).await;
         named(&t, "ImagePullBackOff", |s| waits_with(s, "ImagePullBackOff")).await;
         let pods = t.space.list(Kind::Pod).await;
         let there = json!({"metadata": {"annotations": {"sim.appstack.dev/mode": "none"}}});
@@ -79,7 +79,7 @@ fn a_failed_job_is_named_on_all_behind_it_and_heals() {
     live("causes_job", async |t| {
         let _operator = t.space.operator().start();
         let job = json!({"image": "seed:1", "mode": "Job", "env": {"SIM_FAIL_TIMES": "1", "SIM_RUN_FOR": "100ms"}});
-        t.space.apply_object(&behind(job)).await;
+        t.space.apply_object(&behind(&job)).await;
         named(&t, "JobFailed", |s| s.kind == Kind::Job && json::holds(&s.object, "Failed")).await;
         let jobs = t.space.list(Kind::Job).await;
         let again = json!({"image": "seed:2", "env": {"SIM_FAIL_TIMES": null}});
@@ -94,7 +94,7 @@ fn a_passed_deadline_is_named_on_all_behind_it_and_heals() {
     live("causes_deadline", async |t| {
         let _operator = t.space.operator().start();
         let stuck = json!({"image": "db:1", "update": {"deadline": "3s"}, "env": {"SIM_MODE": "never-ready"}});
-        t.space.apply_object(&behind(stuck)).await;
+        t.space.apply_object(&behind(&stuck)).await;
         let overdue = |s: &Seen| {
             let said = json::condition(&s.object, "Progressing");
             s.kind == Kind::Deployment && said.is_some_and(|c| c["reason"] == "ProgressDeadlineExceeded")
@@ -112,7 +112,7 @@ fn a_pod_that_no_node_takes_is_named_on_all_behind_it_and_heals() {
     live("causes_unschedulable", async |t| {
         let _operator = t.space.operator().start();
         let room = format!("e2e/{}", t.space.name);
-        t.space.apply_object(&behind(json!({"image": "db:1", "nodeSelector": {&room: "yes"}}))).await;
+        t.space.apply_object(&behind(&json!({"image": "db:1", "nodeSelector": {&room: "yes"}}))).await;
         let unschedulable = |s: &Seen| {
             let said = json::condition(&s.object, "PodScheduled");
             s.kind == Kind::Pod && said.is_some_and(|c| c["reason"] == "Unschedulable")
@@ -135,7 +135,7 @@ fn an_exceeded_quota_is_named_on_all_behind_it_and_heals() {
         let quota = |pods: &str| json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}, "spec": {"hard": {"pods": pods}}});
         t.space.apply_object(&quota("0")).await;
         let _operator = t.space.operator().start();
-        t.space.apply_object(&behind(json!({"image": "db:1"}))).await;
+        t.space.apply_object(&behind(&json!({"image": "db:1"}))).await;
         named(&t, "FailedCreate", |s| refused(s, "exceeded quota")).await;
         t.space.apply_object(&quota("10")).await;
         t.space.wait_ready("shop", SOON).await;
@@ -147,7 +147,7 @@ fn a_refusal_by_pod_security_is_named_on_all_behind_it_and_heals() {
     live("causes_security", async |t| {
         label(&t.space.client, &t.space.name, &json!("restricted")).await;
         let _operator = t.space.operator().start();
-        t.space.apply_object(&behind(json!({"image": "db:1"}))).await;
+        t.space.apply_object(&behind(&json!({"image": "db:1"}))).await;
         named(&t, "FailedCreate", |s| refused(s, "violates PodSecurity")).await;
         label(&t.space.client, &t.space.name, &json!("privileged")).await;
         t.space.wait_ready("shop", SOON).await;
