@@ -128,7 +128,12 @@ impl Publisher {
     /// Writes a status to the stack that it is about, as last seen, and to no other of its name.
     async fn write(&self, key: &StackKey, to: &ObjectReference, status: &AppStackStatus) -> Result<(), Failure> {
         let stack = self.store.stack(key).filter(|stack| stack.uid() == to.uid).ok_or(Failure::Gone)?;
-        self.store.wrote_stack(self.writer.status(&stack, status).await?);
+        let stored = stack.0.as_ref().ok().and_then(|stack| stack.status.as_ref());
+        let status = stored.map_or_else(|| status.clone(), |stored| report::over(stored, status.clone()));
+        // It has come to what it was, before anybody heard of it.
+        if stored != Some(&status) {
+            self.store.wrote_stack(self.writer.status(&stack, &status).await?);
+        }
         Ok(())
     }
 

@@ -66,6 +66,14 @@ pub(super) fn between(before: &AppStackStatus, now: &AppStackStatus) -> Vec<Even
             }
             _ => {}
         }
+        // What ails it on its way; what it has failed of, or is degraded by from the start, is said already.
+        if let Some(reason) = &service.reason
+            && was.map(|s| &s.reason) != Some(&service.reason)
+            && (matches!(service.state, ServiceState::Progressing | ServiceState::Pending)
+                || (service.state == ServiceState::Degraded && !entered))
+        {
+            events.push(Event::of(name, reason, true, message));
+        }
     }
     let ready = |status: &AppStackStatus| {
         status.conditions.iter().find(|c| c.type_ == "Ready").map(|c| (c.reason.clone(), c.message.clone()))

@@ -2,6 +2,22 @@
 
 use crate::api::{AppStackStatus, ServiceStatus};
 
+/// A status as it is to be written over `stored`: what came and went in between, and was never written, moves no time.
+pub fn over(stored: &AppStackStatus, mut status: AppStackStatus) -> AppStackStatus {
+    for condition in &mut status.conditions {
+        let was = stored.conditions.iter().find(|was| was.type_ == condition.type_ && was.status == condition.status);
+        if let Some(was) = was {
+            condition.last_transition_time = was.last_transition_time.clone();
+        }
+    }
+    for (name, service) in &mut status.services {
+        if let Some(was) = stored.services.get(name).filter(|was| was.state == service.state && was.since.is_some()) {
+            service.since.clone_from(&was.since);
+        }
+    }
+    status
+}
+
 /// Whether two statuses differ in more than counts of pods, and the sentences that have them in: states, reasons, conditions, images, how many are wanted.
 pub fn is_news(before: &AppStackStatus, now: &AppStackStatus) -> bool {
     essence(before) != essence(now)
@@ -25,6 +41,18 @@ mod tests {
     fn status(service: &Value, waiting_on: &str) -> AppStackStatus {
         let condition = json!({"type": "Ready", "status": "False", "reason": "Progressing", "message": waiting_on, "lastTransitionTime": "2026-01-01T00:00:00Z"});
         serde_json::from_value(json!({"observedGeneration": 1, "waitingOn": waiting_on, "conditions": [condition], "services": {"db": service}})).unwrap()
+    }
+
+    #[test]
+    fn what_was_never_written_moves_no_time() {
+        let timed = |state: &str, since: &str| status(&json!({"state": state, "since": since}), "");
+        let (early, late) = ("2026-01-01T00:00:01Z", "2026-01-01T00:00:09Z");
+        let mut again = timed("Ready", late);
+        again.conditions[0].last_transition_time = serde_json::from_value(json!(late)).unwrap();
+        assert_eq!(over(&timed("Ready", early), again), timed("Ready", early), "ready, not ready, ready");
+        let moved = timed("Progressing", late);
+        assert_eq!(over(&timed("Ready", early), moved.clone()), moved);
+        assert_eq!(over(&AppStackStatus::default(), moved.clone()), moved);
     }
 
     #[test]

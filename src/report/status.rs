@@ -80,10 +80,28 @@ pub fn invalid(problems: &Problems, generation: i64, before: &AppStackStatus, no
 
 /// On a stack that this version of the operator cannot read.
 pub fn undecodable(error: &str, generation: i64, before: &AppStackStatus, now: Timestamp) -> Report {
+    let error = without_texts(error);
     let message = format!(
         "this operator cannot read the stack: {error}. Is its version older than the CustomResourceDefinition?"
     );
     resting(Verdict::Stalled, "Undecodable", &message, generation, before, now)
+}
+
+/// What a decoder says, without the text that it could not read: that may be a value of the environment.
+fn without_texts(error: &str) -> String {
+    let mut parts = error.split("string \"");
+    let mut said = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        // Quotes inside are escaped.
+        let end = part.char_indices().scan(false, |escaped, (at, c)| {
+            let ends = c == '"' && !*escaped;
+            *escaped = c == '\\' && !*escaped;
+            Some((at, ends))
+        });
+        let rest = end.filter(|(_, ends)| *ends).map(|(at, _)| at + 1).next().and_then(|at| part.get(at..));
+        said.push_str(&format!("a string{}", rest.unwrap_or_default()));
+    }
+    said
 }
 
 /// On a stack that is to be left alone.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
-use super::{Event, Report, Subject, folded, invalid, report, suspended};
+use super::{Event, Report, Subject, folded, invalid, report, suspended, undecodable};
 use crate::api::{AppStack, AppStackStatus, PodSecurity, ServiceState};
 use crate::child::{Child, ChildId, Kind, labels};
 use crate::render::{Children, Settings, render};
@@ -108,8 +108,11 @@ fn trouble_of_a_pod_is_named_on_its_service_and_on_who_waits_for_it() {
     let mut scene = Scene::new();
     scene.workload("db", &json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1}));
     scene.pod("db", &json!({"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image\nsecond line"}}}]}));
-    let Report { status, .. } = scene.report(&AppStackStatus::default(), 0);
+    let Report { status, events } = scene.report(&AppStackStatus::default(), 0);
     assert_eq!(status.services["db"].reason.as_deref(), Some("ImagePullBackOff"));
+    let told: Vec<_> = events.iter().map(|e| (e.reason.as_str(), e.warning)).collect();
+    assert_eq!(told, [("RolloutStarted", false), ("ImagePullBackOff", true)]);
+    assert!(events[1].note.starts_with("db: no such image"), "{events:?}");
     assert_eq!(status.waiting_on.as_deref(), Some("web waits for db (Healthy): ImagePullBackOff: no such image"));
 }
 
@@ -280,4 +283,12 @@ fn isolation_is_unknown_until_proved_and_its_time_moves_with_its_status() {
     assert_eq!(isolation(&scene.report(&proved, 71).status), ("False".into(), "NotEnforced".into(), at(71)));
     scene.stack.isolation = crate::api::Isolation::None;
     assert_eq!(isolation(&scene.report(&proved, 72).status).1, "NoWalls");
+}
+
+#[test]
+fn what_cannot_be_read_is_not_repeated() {
+    let error = serde_json::from_value::<BTreeMap<String, i32>>(json!({"a": "mark\" mark"})).unwrap_err().to_string();
+    let Report { status, .. } = undecodable(&format!("{error} at line 3"), 1, &AppStackStatus::default(), at(0));
+    let said = &status.conditions[0].message;
+    assert!(said.contains("invalid type: a string, expected i32 at line 3"), "{said}");
 }

@@ -124,6 +124,9 @@ fn kstatus_sees_every_stage_for_what_it_is() {
         })
         .await;
         stages.were("a failing image, before its deadline", &[IN_PROGRESS]).await;
+        space.patch("shop", json!({"spec": {"services": {"db": {"update": {"deadline": "2s"}}}}})).await;
+        stages.stalled("ServicesFailed").await;
+        stages.were("a failing image, past its deadline", &[IN_PROGRESS, FAILED]).await;
         space.apply_object(&shop("db:4", "web:3")).await;
         stages.ready().await;
         stages.were("healing", &[IN_PROGRESS, CURRENT]).await;

@@ -4,6 +4,7 @@
 
 mod autoscale;
 mod bad_input;
+mod causes;
 mod commands;
 mod config;
 mod conformance;

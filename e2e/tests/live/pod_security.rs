@@ -22,7 +22,7 @@ async fn enforcing(client: &Client, level: &str) -> Api<DynamicObject> {
     Kind::Pod.api(client.clone(), &name)
 }
 
-async fn label(client: &Client, namespace: &str, level: &Value) {
+pub async fn label(client: &Client, namespace: &str, level: &Value) {
     let api: Api<DynamicObject> =
         Api::all_with(client.clone(), &ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Namespace")));
     let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {

@@ -43,9 +43,19 @@ fn commands_look_in_the_namespace_of_the_context_and_say_a_refusal_in_words() {
         let (code, said) = command(&ours, &["status", "nope"]);
         assert!(code == Some(1) && said.contains(&format!("in namespace '{}'", t.space.name)), "{said}");
 
-        // The operator itself may read stacks, and not write them.
-        let (code, said) =
-            command(&Cluster::get().operator_kubeconfig, &["scale", "shop", "web=3", "-n", &t.space.name]);
+        // Somebody who may read stacks, and not write them.
+        let group = "rbac.authorization.k8s.io";
+        let rules = json!([{"apiGroups": ["appstack.dev"], "resources": ["appstacks"], "verbs": ["get"]}]);
+        let role = json!({"apiVersion": format!("{group}/v1"), "kind": "Role", "metadata": {"name": "reader"}, "rules": rules});
+        let binding = json!({"apiVersion": format!("{group}/v1"), "kind": "RoleBinding", "metadata": {"name": "reader"},
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": "reader"}, "subjects": [{"apiGroup": group, "kind": "User", "name": "jo"}]});
+        t.space.apply_object(&role).await;
+        t.space.apply_object(&binding).await;
+        for user in config.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut()) {
+            user.impersonate = Some("jo".into());
+        }
+        std::fs::write(&ours, serde_json::to_string(&config).unwrap()).unwrap();
+        let (code, said) = command(&ours, &["scale", "shop", "web=3"]);
         assert!(
             code == Some(1) && said.contains("could not scale stack 'shop'") && said.contains("forbidden"),
             "{said}"
