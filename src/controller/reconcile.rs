@@ -115,7 +115,7 @@ async fn roll_out(
         let refused = memory.standing_refusals(now);
         let children = context.store.children(key);
         let missing = context.store.missing();
-        let awaited = neighbours::awaited(&stack.depends_on, &context.store.neighbours(&key.namespace));
+        let unready = neighbours::awaited(&stack.depends_on, &context.store.neighbours(&key.namespace));
         let mut plan = plan(
             stack,
             wanted,
@@ -124,7 +124,7 @@ async fn roll_out(
                 refused: &refused,
                 settled: &memory.settled,
                 missing: &missing,
-                awaited: &awaited,
+                unready: &unready,
                 ungated: &ungated,
                 now: time,
             },

@@ -32,7 +32,7 @@ pub struct Seen<'a> {
     /// Kinds that the cluster does not know.
     pub missing: &'a BTreeSet<Kind>,
     /// Stacks that this one waits for, and why each is not Ready.
-    pub awaited: &'a BTreeMap<String, String>,
+    pub unready: &'a BTreeMap<String, String>,
     /// Services that a person lets pass their gate.
     pub ungated: &'a BTreeSet<String>,
     /// The time. It is compared with what others wrote down, and decides nothing but whether a deadline has passed.
@@ -295,7 +295,7 @@ impl Planner<'_> {
             || pods.iter().any(|pod| pod.facts.pod.ready && !pod.is_going());
         let ungated = self.seen.ungated.contains(&service.name);
         match gate::ask(service, running, &self.standings, ungated) {
-            Verdict::Open if !ungated && !self.seen.awaited.is_empty() => Step::Hold(gate::stacks(self.seen.awaited)),
+            Verdict::Open if !ungated && !self.seen.unready.is_empty() => Step::Hold(gate::stacks(self.seen.unready)),
             Verdict::Open => self.filled(service),
             Verdict::Shut(waits) => Step::Hold(waits),
             Verdict::Hopeless(cause) => Step::Failed(cause),

@@ -38,7 +38,7 @@ impl Planner<'_> {
             match difference(id, wanted, live, Some(&populate.revision), self.seen) {
                 _ if has_ended(live) => {}
                 // To go on is to start.
-                Difference::Real if live.facts.suspended && !self.seen.awaited.is_empty() => {}
+                Difference::Real if live.facts.suspended && !self.seen.unready.is_empty() => {}
                 // How often it is tried, and whether it is to run now.
                 Difference::Real => {
                     let guard = Guard::Uid(uid(live));
@@ -71,7 +71,7 @@ impl Planner<'_> {
             })
             .map(|(id, child)| Delete { id: id.clone(), child: child.clone(), orphan: false })
             .collect();
-        if let Some((stack, why)) = self.seen.awaited.first_key_value() {
+        if let Some((stack, why)) = self.seen.unready.first_key_value() {
             let why = format!("it waits for stack {stack} (Ready): {why}");
             self.out.unfilled.insert(name.to_owned(), Unfilled::NotYet(why));
             return;

@@ -12,7 +12,7 @@ fn two(tag: &str) -> serde_json::Value {
 }
 
 fn waits_for_infra(world: &mut World) {
-    world.awaited = [("infra".to_owned(), "2/5 services ready".to_owned())].into();
+    world.unready = [("infra".to_owned(), "2/5 services ready".to_owned())].into();
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn nothing_that_starts_pods_is_made_before_the_other_stack_is_ready_and_all_else
     assert_eq!((waits[0].on.as_str(), waits[0].until), ("stack infra", Until::Ready));
     let Step::Hold(waits) = &plan.steps["web"] else { panic!("{:?}", plan.steps["web"]) };
     assert_eq!(waits[0].on, "db", "who has another reason says that");
-    world.awaited.clear();
+    world.unready.clear();
     assert_eq!(world.pass(), [id("db")]);
 }
 
@@ -41,7 +41,7 @@ fn a_stack_that_turns_unready_later_stops_nobody_and_holds_changes() {
     world.edit(&two("2"));
     world.pass();
     assert!(held(&world, "db") && image(&world, "db") == old, "its pods run on");
-    world.awaited.clear();
+    world.unready.clear();
     world.settle();
     assert_ne!(image(&world, "db"), old);
 }
@@ -76,6 +76,6 @@ fn a_volume_is_not_filled_before_the_other_stack_is_ready() {
     );
     waits_for_infra(&mut world);
     assert!(world.pass().iter().all(|id| id.kind != Kind::Job));
-    world.awaited.clear();
+    world.unready.clear();
     assert!(world.pass().iter().any(|id| id.kind == Kind::Job));
 }
