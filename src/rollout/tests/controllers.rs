@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::world::{World, condition, progressing};
@@ -32,6 +33,7 @@ impl World {
         self.drop_pods(id);
         self.alter(id, |child| {
             let facts = &mut child.facts;
+            facts.moved = None;
             facts.observed_generation = child.meta.generation.unwrap_or(0);
             if id.kind == Kind::Job {
                 facts.succeeded = count;
@@ -59,6 +61,7 @@ impl World {
         }
         self.alter(id, |child| {
             let facts = &mut child.facts;
+            facts.moved = None;
             facts.observed_generation = child.meta.generation.unwrap_or(0);
             if id.kind == Kind::DaemonSet {
                 facts.spec_replicas = Some(NODES);
@@ -71,7 +74,7 @@ impl World {
         self.bind_claims(id);
     }
 
-    /// A Job has used up its tries; a Deployment stands still until its deadline.
+    /// A Job has used up its tries; any other stands still until its deadline.
     pub(super) fn fail(&mut self, id: &ChildId) {
         match id.kind {
             Kind::Job => {
@@ -87,7 +90,21 @@ impl World {
                     child.facts.conditions = vec![progressing("False", "ProgressDeadlineExceeded")];
                 });
             }
+            Kind::StatefulSet | Kind::DaemonSet => {
+                self.set_out(id);
+                // Longer ago than any deadline.
+                self.alter(id, |child| child.facts.moved = Timestamp::from_second(-1_000_000).ok());
+            }
             _ => {}
+        }
+    }
+
+    /// A person wants to see again what has failed.
+    pub(super) fn forget_failures(&mut self) {
+        for id in self.starters() {
+            self.alter(&id, |child| {
+                child.meta.annotations.get_or_insert_default().remove(labels::FAILED_REVISION);
+            });
         }
     }
 

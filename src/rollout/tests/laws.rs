@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::controllers::has_ended;
 use super::world::World;
-use crate::api::Condition;
+use crate::api::{Condition, OnFailure};
 use crate::child::{Child, ChildId, Kind, ReplicasOwner, labels};
 use crate::render::Part;
 use crate::rollout::health::{Progress, progress};
@@ -60,6 +60,9 @@ fn service_of(at: usize, (shape, tag, count, edges, [kinds, more]): &(u8, u8, i3
         1 | 2 | 4..=6 => service["replicas"] = json!(count),
         7 => service["mode"] = json!("Global"),
         _ => service["mode"] = json!(if *shape == 11 { "Replicated" } else { "Job" }),
+    }
+    if more & 16 == 16 && service["mode"] != "Job" {
+        service["update"] = json!({"onFailure": "Rollback", "history": 2});
     }
     if matches!(shape, 3 | 10) {
         service["resources"] = json!({"requests": {"cpu": 1}});
@@ -193,6 +196,7 @@ fn pods<'a>(world: &'a World, name: &'a str) -> impl Iterator<Item = &'a Child> 
 struct Order<'a> {
     world: &'a World,
     steps: &'a std::collections::BTreeMap<String, Step>,
+    progress: &'a std::collections::BTreeMap<String, Progress>,
 }
 
 impl Order<'_> {
@@ -211,7 +215,8 @@ impl Order<'_> {
 
     fn has_failed(&self, name: &str) -> bool {
         let bad = matches!(self.standing(name), Progress::Overdue | Progress::Failed);
-        bad || matches!(self.steps.get(name), Some(Step::Failed(_)))
+        bad || self.progress.get(name) == Some(&Progress::Overdue) // by the operator's own deadline
+            || matches!(self.steps.get(name), Some(Step::Failed(_)))
     }
 
     /// What a service needs holds, and nothing behind that is on the move.
@@ -254,7 +259,7 @@ impl Order<'_> {
 /// Every workload that the plan would create, or whose template it would change, comes after what it depends on; its volumes are there and filled.
 fn respects_order(world: &World) {
     let plan = world.plan();
-    let order = Order { world, steps: &plan.steps };
+    let order = Order { world, steps: &plan.steps, progress: &plan.progress };
     for write in plan.writes.iter().filter(|write| write.id.kind.starts_pods()) {
         let wanted = &world.wanted[&write.id];
         let live = world.children.get(&write.id);
@@ -303,18 +308,27 @@ fn is_as_wanted(world: &World) {
     let stopped = world.stack.stopped;
     for (id, wanted) in &world.wanted {
         let Some(child) = world.children.get(id) else {
-            assert!(stopped && id.kind == Kind::Job, "{id} is missing");
+            assert!(stopped && id.kind == Kind::Job || is_unproven(world, id), "{id} is missing");
             continue;
         };
         // One that has filled its volume is left alone.
         let over = !child.label(labels::POPULATE).is_empty() && has_ended(child);
         assert!(over || child.digest == Some(wanted.digest), "{id} is not as it is wanted");
     }
+    let kept = world.children.iter().filter(|(id, _)| id.kind == Kind::Record);
+    for (name, service) in &world.stack.services {
+        let of_it = kept.clone().filter(|(_, record)| record.label(labels::HISTORY_OF) == name).count();
+        // What runs, and what it would go back to, may be older than those.
+        let goes_back = service.update.on_failure == OnFailure::Rollback;
+        assert!(of_it <= if goes_back { service.update.history + 2 } else { 0 }, "{name} keeps {of_it} definitions");
+    }
     for (id, child) in &world.children {
         // The last result of a Job stays until the next has succeeded, with the configs that it read.
         let reads = || world.children.values().any(|other| other.facts.config_maps.contains(&id.name));
         let is_result = stopped && (id.kind == Kind::Job && has_ended(child) || id.kind == Kind::ConfigMap && reads());
-        let stays = matches!(id.kind, Kind::Claim | Kind::Pod) || is_result;
+        let is_kept =
+            id.kind == Kind::ConfigMap && kept.clone().any(|(_, other)| other.facts.config_maps.contains(&id.name));
+        let stays = matches!(id.kind, Kind::Claim | Kind::Pod | Kind::Record) || is_result || is_kept;
         assert!(stays || world.wanted.contains_key(id), "{id} is left over");
         assert!(id.kind != Kind::Pod || child.facts.pod.ended || child.owner().is_some(), "{id} is nobody's");
         assert!(id.kind != Kind::Pod || !stopped || child.facts.pod.ended, "{id} runs on");
@@ -332,12 +346,19 @@ fn is_as_wanted(world: &World) {
     }
 }
 
-/// Everything becomes ready. Jobs that have failed are run again by a person.
+/// Whether this is to keep what has not run yet: nothing of its service is wanted to run.
+fn is_unproven(world: &World, id: &ChildId) -> bool {
+    let Part::Service(name) = &world.wanted[id].part else { return false };
+    id.kind == Kind::Record && world.workload(name).is_none_or(|child| child.facts.spec_replicas == Some(0))
+}
+
+/// Everything becomes ready. What was rolled back is tried again by a person, and Jobs that have failed are run again by a person.
 fn come_to_rest(world: &mut World) {
     let failed = world.starters().into_iter().filter(|id| world.children[id].facts.condition("Failed").is_some());
     for id in failed.collect::<Vec<_>>() {
         world.delete(&id, false);
     }
+    world.forget_failures();
     world.settle();
     is_as_wanted(world);
 }

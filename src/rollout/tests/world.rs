@@ -182,6 +182,7 @@ impl World {
             let was = live.as_ref().map(|c| c.facts.clone()).unwrap_or_default();
             let spec = &wanted.object["spec"];
             let read = std::mem::replace(&mut child.facts, was);
+            child.facts.moved = None;
             child.facts.config_maps = read.config_maps;
             child.facts.suspended = read.suspended;
             child.facts.claim_templates = read.claim_templates;
@@ -219,6 +220,7 @@ impl World {
             notes.insert(key.into(), value.into());
         }
         child.digest = Some(Digest::of(&template));
+        child.facts.moved = None;
         child.facts.config_maps = read.facts.config_maps;
         child.meta.generation = child.meta.generation.map(|g| g + 1);
         self.templates.insert(id.clone(), template);
