@@ -18,6 +18,7 @@ pub mod schema;
 pub mod security;
 pub mod service;
 pub mod spec;
+mod stacks;
 pub mod status;
 pub mod update;
 
@@ -37,6 +38,7 @@ pub use spec::{
     AccessMode, AppStack, AppStackSpec, Config, Isolation, Network, Populate, Publish, PublishType, Retention, Secret,
     Teardown, Volume,
 };
+pub use stacks::StackDependency;
 pub use status::{AppStackStatus, ServiceState, ServiceStatus};
 pub use update::{OnFailure, Update, UpdateOrder};
 

@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 const NAME: &str = "^[a-z]([-a-z0-9]*[a-z0-9])?$";
 
 /// A map keyed by names of at most `longest` characters.
-fn named<T: JsonSchema>(generator: &mut SchemaGenerator, longest: usize, most: usize, what: &str) -> Schema {
+pub(super) fn named<T: JsonSchema>(generator: &mut SchemaGenerator, longest: usize, most: usize, what: &str) -> Schema {
     json_schema!({
         "type": "object",
         "minProperties": 1,

@@ -6,7 +6,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AppStackStatus, Gateway, PodSecurity, Quantity, SecretKey, Service, numbers, schema};
+use super::{
+    AppStackStatus, Gateway, PodSecurity, Quantity, SecretKey, Service, StackDependency, numbers, schema, stacks,
+};
 
 /// A Compose project that Kubernetes keeps true: services, networks and volumes, rolled out in health order.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -23,6 +25,7 @@ use super::{AppStackStatus, Gateway, PodSecurity, Quantity, SecretKey, Service, 
     doc = "AppStack is a Compose project that Kubernetes keeps true: its services, networks and volumes become Deployments, Services, NetworkPolicies and PersistentVolumeClaims, rolled out in health order.",
     validation = Rule::new("self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
         .message("metadata.name must be lower case letters, digits and hyphens, start with a letter, end with a letter or digit, and have at most 40 characters").field_path(".metadata.name"),
+    validation = Rule::new("!has(self.spec.dependsOn) || !(self.metadata.name in self.spec.dependsOn)").message("a stack cannot wait for itself").field_path(".spec.dependsOn"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status", description = "Whether all services are up as the spec wants them"),
     printcolumn(name = "Services", type_ = "string", json_path = ".status.summary", description = "Services that are ready, of all"),
     printcolumn(name = "Waiting-On", type_ = "string", json_path = ".status.waitingOn", description = "Who waits for what, and why"),
@@ -118,6 +121,10 @@ pub struct AppStackSpec {
     /// the pods of all that depend on it are gone, network policies last; a finalizer holds the stack until then. Unset: `Immediate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teardown: Option<Teardown>,
+    /// Stacks of this namespace that must be Ready before pods of this one are started or changed. One that is not there is waited for.
+    #[schemars(schema_with = "stacks::edges")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub depends_on: BTreeMap<String, StackDependency>,
 }
 
 /// How a stack goes.

@@ -46,8 +46,11 @@ pub fn head(stack: &AppStack) -> String {
     }
 }
 
-/// `1/2`
+/// `1/2`; nothing of what has run to its end.
 pub fn counts(service: &ServiceStatus) -> String {
+    if service.state == ServiceState::Completed {
+        return "-".into();
+    }
     format!("{}/{}", service.ready.unwrap_or(0), service.desired.unwrap_or(0))
 }
 

@@ -22,7 +22,7 @@ use crate::child::labels;
 use crate::render::{Children, Part};
 use crate::report::{self, Subject};
 use crate::rollout::{Delete, Parts, Plan, Seen, Write, plan};
-use crate::stack::Stack;
+use crate::stack::{Stack, neighbours};
 
 /// Services that may pass their gate although what they wait for does not hold, by name, separated by commas.
 const UNGATE: &str = "appstack.dev/ungate";
@@ -68,9 +68,13 @@ pub async fn reconcile(context: &Context, key: &StackKey) -> Outcome {
         (report::suspended(generation, &before, Timestamp::now()), Outcome::Settled)
     } else {
         let rendered = memory.render(stack, &context.options);
-        match &rendered.model {
-            Err(problems) => (report::invalid(problems, generation, &before, Timestamp::now()), Outcome::Settled),
-            Ok((model, wanted)) => {
+        let circle = neighbours::circle(&key.name, &context.store.neighbours(&key.namespace));
+        match (&rendered.model, &circle) {
+            // In a circle of stacks none can be the first, as in one of services.
+            (Err(problems), _) | (Ok(_), Some(problems)) => {
+                (report::invalid(problems, generation, &before, Timestamp::now()), Outcome::Settled)
+            }
+            (Ok((model, wanted)), None) => {
                 teardown::hold(context, key, &seen, model, &mut memory, context.options.refusal_retry).await;
                 let (plan, next) = roll_out(context, key, stack, model, wanted, &mut memory).await;
                 let children = context.store.children(key);
@@ -111,6 +115,7 @@ async fn roll_out(
         let refused = memory.standing_refusals(now);
         let children = context.store.children(key);
         let missing = context.store.missing();
+        let unready = neighbours::awaited(&stack.depends_on, &context.store.neighbours(&key.namespace));
         let mut plan = plan(
             stack,
             wanted,
@@ -119,6 +124,7 @@ async fn roll_out(
                 refused: &refused,
                 settled: &memory.settled,
                 missing: &missing,
+                unready: &unready,
                 ungated: &ungated,
                 now: time,
             },

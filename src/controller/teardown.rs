@@ -13,7 +13,7 @@ use super::queue::Outcome;
 use super::reconcile::Context;
 use super::store::{StackKey, Written};
 use super::writer::TEARDOWN;
-use crate::api::Teardown;
+use crate::api::{AppStackStatus, Teardown};
 use crate::report;
 use crate::rollout::teardown;
 use crate::stack::Stack;
@@ -55,9 +55,11 @@ pub(super) async fn go_on(context: &Context, key: &StackKey, seen: &Written, gen
         return Outcome::Settled; // owner references take the children along
     }
     let mut memory = context.recall(key);
+    // As of now: while we wait for answers, what is on its way is written, and what was seen grows old.
+    let before = context.said(key, seen);
     let outcome = match in_order(context, seen, &mut memory) {
         Some(stack) if !context.writer.is_namespace_going(&key.namespace).await => {
-            take_down(context, key, seen, &stack, generation, &mut memory).await
+            take_down(context, key, (seen, &before), &stack, generation, &mut memory).await
         }
         _ => release(context, key, seen).await,
     };
@@ -79,7 +81,7 @@ fn in_order(context: &Context, seen: &Written, memory: &mut Memory) -> Option<St
 async fn take_down(
     context: &Context,
     key: &StackKey,
-    seen: &Written,
+    (seen, before): (&Written, &AppStackStatus),
     stack: &Stack,
     generation: i64,
     memory: &mut Memory,
@@ -97,9 +99,8 @@ async fn take_down(
         if down.is_over() {
             return release(context, key, seen).await;
         }
-        let before = context.said(key, seen);
-        let report = report::tearing_down(stack, &down, generation, &before, Timestamp::now());
-        if report.status != before {
+        let report = report::tearing_down(stack, &down, generation, before, Timestamp::now());
+        if report.status != *before {
             context.publisher.post(key, seen.object_ref(&()), report);
         }
         return match memory.next_due(now) {

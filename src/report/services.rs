@@ -76,7 +76,7 @@ pub(super) fn describe(wait: &Wait, steps: &BTreeMap<String, Step>) -> String {
     {
         chain.push(next);
     }
-    let named: Vec<String> = chain.iter().map(|wait| format!("{} ({:?})", wait.on, wait.condition)).collect();
+    let named: Vec<String> = chain.iter().map(|wait| format!("{} ({})", wait.on, wait.until)).collect();
     let why = chain.last().map_or("", |last| last.why.as_str());
     let links = match named.as_slice() {
         [first @ .., last] if named.len() > NAMED => {
@@ -224,9 +224,10 @@ fn address(of: &Subject<'_>, service: &Service) -> Option<String> {
 mod tests {
     use super::*;
     use crate::api::Condition;
+    use crate::rollout::Until;
 
     fn wait(on: &str, why: &str) -> Wait {
-        Wait { on: on.into(), condition: Condition::Healthy, why: why.into() }
+        Wait { on: on.into(), until: Until::Holds(Condition::Healthy), why: why.into() }
     }
 
     #[test]

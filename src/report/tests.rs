@@ -63,6 +63,7 @@ impl Scene {
                 refused: &refused,
                 settled: &settled,
                 missing: &BTreeSet::new(),
+                unready: &BTreeMap::new(),
                 ungated: &ungated,
                 now: Timestamp::UNIX_EPOCH,
             },

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::health::Progress;
-use super::plan::{Cause, Step, Wait};
+use super::plan::{Cause, Step, Until, Wait};
 use crate::api::Condition;
 use crate::stack::{Need, Service};
 
@@ -42,10 +42,17 @@ pub(super) fn ask(service: &Service, running: bool, others: &BTreeMap<String, St
             continue;
         }
         if !(holds(*need, running, on) && on.settled_behind) {
-            waits.push(Wait { on: name.clone(), condition: need.condition, why: why(*need, on) });
+            waits.push(Wait { on: name.clone(), until: Until::Holds(need.condition), why: why(*need, on) });
         }
     }
     if waits.is_empty() { Verdict::Open } else { Verdict::Shut(waits) }
+}
+
+/// What a service waits for that waits for no other of its own stack.
+pub(super) fn stacks(awaited: &BTreeMap<String, String>) -> Vec<Wait> {
+    let wait =
+        |(name, why): (&String, &String)| Wait { on: format!("stack {name}"), until: Until::Ready, why: why.clone() };
+    awaited.iter().map(wait).collect()
 }
 
 /// Whether what is behind a service is neither held nor rolling.

@@ -64,9 +64,27 @@ pub struct Wait {
     /// The dependency.
     pub on: String,
     /// What it must have reached.
-    pub condition: Condition,
+    pub until: Until,
     /// Why it has not.
     pub why: String,
+}
+
+/// What a dependency must have reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// Of a service, or of a volume that is to be filled.
+    Holds(Condition),
+    /// Of another stack.
+    Ready,
+}
+
+impl std::fmt::Display for Until {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Until::Holds(condition) => write!(f, "{condition:?}"),
+            Until::Ready => f.write_str("Ready"),
+        }
+    }
 }
 
 /// Why a service has failed.

@@ -31,6 +31,8 @@ pub struct Seen<'a> {
     pub settled: &'a BTreeMap<ChildId, Settled>,
     /// Kinds that the cluster does not know.
     pub missing: &'a BTreeSet<Kind>,
+    /// Stacks that this one waits for, and why each is not Ready.
+    pub unready: &'a BTreeMap<String, String>,
     /// Services that a person lets pass their gate.
     pub ungated: &'a BTreeSet<String>,
     /// The time. It is compared with what others wrote down, and decides nothing but whether a deadline has passed.
@@ -291,7 +293,9 @@ impl Planner<'_> {
         let pods = self.parts.service(&service.name).pods;
         let running = live.is_some_and(|child| child.facts.available_replicas > 0)
             || pods.iter().any(|pod| pod.facts.pod.ready && !pod.is_going());
-        match gate::ask(service, running, &self.standings, self.seen.ungated.contains(&service.name)) {
+        let ungated = self.seen.ungated.contains(&service.name);
+        match gate::ask(service, running, &self.standings, ungated) {
+            Verdict::Open if !ungated && !self.seen.unready.is_empty() => Step::Hold(gate::stacks(self.seen.unready)),
             Verdict::Open => self.filled(service),
             Verdict::Shut(waits) => Step::Hold(waits),
             Verdict::Hopeless(cause) => Step::Failed(cause),

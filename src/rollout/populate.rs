@@ -2,7 +2,7 @@
 
 use super::differs::{Difference, difference};
 use super::health::{self, Progress};
-use super::plan::{Body, Cause, Delete, Guard, Step, Unfilled, Wait};
+use super::plan::{Body, Cause, Delete, Guard, Step, Unfilled, Until, Wait};
 use super::planner::{Planner, one_line, uid};
 use super::prune;
 use crate::api::Condition;
@@ -37,6 +37,8 @@ impl Planner<'_> {
         if let Some(live) = self.ours(id, wanted).filter(|live| !live.is_going() && !refused) {
             match difference(id, wanted, live, Some(&populate.revision), self.seen) {
                 _ if has_ended(live) => {}
+                // To go on is to start.
+                Difference::Real if live.facts.suspended && !self.seen.unready.is_empty() => {}
                 // How often it is tried, and whether it is to run now.
                 Difference::Real => {
                     let guard = Guard::Uid(uid(live));
@@ -69,6 +71,11 @@ impl Planner<'_> {
             })
             .map(|(id, child)| Delete { id: id.clone(), child: child.clone(), orphan: false })
             .collect();
+        if let Some((stack, why)) = self.seen.unready.first_key_value() {
+            let why = format!("it waits for stack {stack} (Ready): {why}");
+            self.out.unfilled.insert(name.to_owned(), Unfilled::NotYet(why));
+            return;
+        }
         let runs = self.parts.filling(name).any(|pod| !pod.facts.pod.ended);
         if older.is_empty() && !runs {
             self.write(id, Body::Object { guard: Guard::Absent, replicas: None, keep: None, good: None }, needed);
@@ -120,7 +127,7 @@ impl Planner<'_> {
                 Some(Unfilled::NotYet(why)) => {
                     waits.push(Wait {
                         on: format!("volume {name}"),
-                        condition: Condition::Completed,
+                        until: Until::Holds(Condition::Completed),
                         why: why.clone(),
                     });
                 }

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::model::{Need, Network, Placement, PreStart, Problem, Problems, Service, Source, Stack};
 use super::{
-    configs, definition, env, graph, health, mounts, networks, patch, pod_security, ports, routes, scale, ties, update,
-    volumes,
+    configs, definition, env, graph, health, mounts, neighbours, networks, patch, pod_security, ports, routes, scale,
+    ties, update, volumes,
 };
 use crate::api::{self, AppStack, AppStackSpec, Condition, Mode, OpenTo, PodSecurity, Quantity};
 use crate::child::digest::Digest;
@@ -43,6 +43,7 @@ pub fn check(written: &AppStack, most: PodSecurity) -> Result<Stack, Problems> {
     });
     problems.extend(broken_configs);
     problems.extend(ports::node_port_clashes(&services));
+    problems.extend(neighbours::of_itself(written.metadata.name.as_deref().unwrap_or_default(), spec));
     problems.extend(routes::of_stack(spec));
     let name = written.metadata.name.as_deref().unwrap_or_default();
     let namespace = written.metadata.namespace.as_deref().unwrap_or("default");
@@ -82,6 +83,7 @@ pub fn check(written: &AppStack, most: PodSecurity) -> Result<Stack, Problems> {
         isolation: spec.isolation.unwrap_or_default(),
         stopped: spec.stopped.unwrap_or_default(),
         teardown: spec.teardown.unwrap_or_default(),
+        depends_on: spec.depends_on.keys().cloned().collect(),
         networks: joined(&services, spec),
         configs,
         ties,

@@ -21,6 +21,16 @@ pub fn cycles(edges: &BTreeMap<&str, Vec<&str>>) -> Vec<Vec<String>> {
     found
 }
 
+/// The shortest closed path from this node, if there is one: `[a, b, a]`.
+pub fn circle_through(edges: &BTreeMap<&str, Vec<&str>>, from: &str) -> Option<Vec<String>> {
+    let graph = graph(edges);
+    let mut knot = tarjan_scc(&graph).into_iter().find(|knot| knot.contains(&from))?;
+    knot.sort_unstable();
+    let at = knot.iter().position(|node| *node == from)?;
+    knot.swap(0, at);
+    Some(walk(&graph, &knot)).filter(|path| !path.is_empty())
+}
+
 /// Dependencies before dependants, names deciding among equals; none where there is a cycle.
 pub fn order(edges: &BTreeMap<&str, Vec<&str>>) -> Option<Vec<String>> {
     let graph = graph(edges);

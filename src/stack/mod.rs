@@ -11,6 +11,7 @@ mod health;
 pub mod model;
 mod mounts;
 pub mod names;
+pub mod neighbours;
 mod networks;
 mod patch;
 mod pod_security;

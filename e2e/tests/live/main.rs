@@ -18,6 +18,7 @@ mod kinds;
 mod modes;
 mod names;
 mod needs;
+mod neighbours;
 mod order;
 mod ownership;
 mod pod_security;

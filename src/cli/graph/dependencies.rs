@@ -37,6 +37,13 @@ pub(super) fn table(stack: &Stack, columns: usize) -> String {
         plural(services.len(), "service"),
         plural(last, "level")
     );
+    if !stack.depends_on.is_empty() {
+        let names: Vec<&str> = stack.depends_on.iter().map(String::as_str).collect();
+        text.push_str(&format!(
+            "the first level starts when these stacks of its namespace are Ready: {}\n\n",
+            names.join(", ")
+        ));
+    }
     let mut order = vec![["LEVEL", "SERVICE", "KIND", "WAITS-FOR"].map(str::to_owned).to_vec()];
     order.extend(services.iter().map(|(level, service)| {
         let waits: Vec<String> =
@@ -81,7 +88,7 @@ pub(super) fn json(stack: &Stack) -> String {
     });
     let volumes = stack.volumes.keys().map(|name| json!({"name": name, "users": users(stack, name)}));
     let graph = json!({
-        "stack": stack.name, "services": services,
+        "stack": stack.name, "waitsForStacks": stack.depends_on, "services": services,
         "networks": networks.collect::<Vec<_>>(), "volumes": volumes.collect::<Vec<_>>(),
     });
     format!("{graph:#}\n")
@@ -99,6 +106,12 @@ pub(super) fn mermaid(stack: &Stack) -> String {
         for (on, need) in &service.needs {
             let arrow = if need.required { "-->" } else { "-.->" };
             text.push_str(&format!("  s{} {arrow}|{}| s{}\n", id(on), word(need.condition), id(name)));
+        }
+    }
+    for (at, name) in stack.depends_on.iter().enumerate() {
+        text.push_str(&format!("  k{at}[[\"stack {name}\"]]\n"));
+        for service in first(stack) {
+            text.push_str(&format!("  k{at} -->|Ready| s{}\n", id(service)));
         }
     }
     for (at, (name, network)) in stack.networks.iter().enumerate() {
@@ -128,6 +141,12 @@ pub(super) fn dot(stack: &Stack) -> String {
             text.push_str(&format!("  \"{on}\" -> \"{name}\" [label=\"{}\"{style}];\n", word(need.condition)));
         }
     }
+    for name in &stack.depends_on {
+        text.push_str(&format!("  \"stack/{name}\" [shape=box3d, label=\"stack {name}\"];\n"));
+        for service in first(stack) {
+            text.push_str(&format!("  \"stack/{name}\" -> \"{service}\" [label=\"Ready\"];\n"));
+        }
+    }
     let mut shared = |what: &str, shape: &str, name: &str, label: String, users: Vec<&str>| {
         text.push_str(&format!("  \"{what}/{name}\" [shape={shape}, label=\"{label}\"];\n"));
         for user in users {
@@ -141,6 +160,11 @@ pub(super) fn dot(stack: &Stack) -> String {
         shared("volume", "cylinder", name, name.clone(), users(stack, name));
     }
     text + "}\n"
+}
+
+/// Services that wait for no other: they wait for other stacks.
+fn first(stack: &Stack) -> impl Iterator<Item = &str> {
+    stack.services.values().filter(|service| service.needs.is_empty()).map(|service| service.name.as_str())
 }
 
 fn ids(stack: &Stack) -> BTreeMap<&str, usize> {

@@ -3,6 +3,7 @@ use std::path::Path;
 use clap::Parser;
 
 use super::*;
+use crate::api::AppStack;
 
 #[derive(Parser)]
 struct Command {
@@ -38,6 +39,31 @@ backend-node-modules   finity-backend-node
 postgres-data          finity-db
 ";
     assert_eq!(said("finity.yaml", &[], 120).unwrap(), expected);
+}
+
+#[test]
+fn a_graph_shows_the_stacks_that_are_waited_for() {
+    let stack: AppStack = serde_json::from_value(serde_json::json!({"apiVersion": "appstack.dev/v1alpha1", "kind": "AppStack", "metadata": {"name": "shop"},
+        "spec": {"dependsOn": {"infra": {}, "base": {}}, "services": {"db": {"image": "db:1"}, "web": {"image": "web:1", "dependsOn": {"db": {}}}}}}))
+    .unwrap();
+    let stack = check(&stack, PodSecurity::Baseline).unwrap();
+    let table = dependencies::table(&stack, 120);
+    assert!(
+        table.contains("the first level starts when these stacks of its namespace are Ready: base, infra\n"),
+        "{table}"
+    );
+    let graph: serde_json::Value = serde_json::from_str(&dependencies::json(&stack)).unwrap();
+    assert_eq!(graph["waitsForStacks"], serde_json::json!(["base", "infra"]));
+    let mermaid = dependencies::mermaid(&stack);
+    assert!(
+        mermaid.contains("k1[[\"stack infra\"]]\n  k1 -->|Ready| s0\n") && !mermaid.contains("Ready| s1"),
+        "{mermaid}"
+    );
+    let dot = dependencies::dot(&stack);
+    assert!(
+        dot.contains("\"stack/infra\" -> \"db\" [label=\"Ready\"];") && !dot.contains("-> \"web\" [label=\"Ready\"]"),
+        "{dot}"
+    );
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn a_picture_of_trouble_names_the_cause_first_and_who_waits_behind_it() {
 │  │  └─ ✖ Pod shop-db-7d9f5b8c6d-x2xkq   ImagePullBackOff, 4m
 │  ├─ ✔ Claim shop-data   Bound, 1Gi
 │  └─ ✔ Config shop-settings-abc
-├─ ✔ seed       Completed     0/1   2m30s
+├─ ✔ seed       Completed     -     2m30s
 │  └─ ✔ Job shop-seed-1a2b   succeeded
 ├─ ○ backend    Waiting       0/2   4m      waits for db
 ├─ ○ frontend   Waiting       1/1   4m      waits for backend, which waits for db

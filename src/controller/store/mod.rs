@@ -20,6 +20,7 @@ use self::reported::News;
 use self::stacks::Stacks;
 use crate::api::AppStack;
 use crate::child::{Child, ChildId, Kind};
+use crate::stack::neighbours::Neighbours;
 
 /// A stack's place: its namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -76,7 +77,8 @@ impl Store {
         self.lock().children.missing.clone()
     }
 
-    /// Takes in one event of the stacks' watch; returns the stacks whose spec, annotations or existence changed. Our own status is no news.
+    /// Takes in one event of the stacks' watch; returns the stacks whose spec, annotations or existence changed, and those
+    /// that wait for them. Our own status is news to the latter alone.
     pub fn stack_event(&self, event: Event<Written>) -> Vec<StackKey> {
         self.watched(|inner| inner.stacks.event(event))
     }
@@ -109,6 +111,11 @@ impl Store {
     /// A stack as last seen.
     pub fn stack(&self, key: &StackKey) -> Option<Arc<Written>> {
         self.lock().stacks.get(key)
+    }
+
+    /// The stacks of a namespace, as those who wait for them see them.
+    pub fn neighbours(&self, namespace: &str) -> Arc<Neighbours> {
+        self.lock().stacks.neighbours(namespace)
     }
 
     /// Its children, and whatever else carries its label.

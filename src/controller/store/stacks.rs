@@ -7,16 +7,67 @@ use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
 
 use super::{StackKey, Written};
+use crate::stack::neighbours::{Neighbour, Neighbours};
 
 #[derive(Default)]
 pub(super) struct Stacks {
     seen: HashMap<StackKey, Arc<Written>>,
     listed: Option<HashSet<StackKey>>,
     warm: bool,
+    /// By namespace, as the watch tells it: answers to our own writes wake nobody, and so must not be what a later event is compared with.
+    neighbours: HashMap<String, Arc<Neighbours>>,
 }
 
 impl Stacks {
+    /// Takes in one event; returns the stacks to which it is news, those that wait for the one that has changed among them.
     pub(super) fn event(&mut self, event: Event<Written>) -> Vec<StackKey> {
+        let mut woken = match &event {
+            Event::Apply(stack) | Event::InitApply(stack) => self.meet(&key_of(stack), Some(neighbour(stack))),
+            Event::Delete(stack) => self.meet(&key_of(stack), None),
+            Event::Init | Event::InitDone => Vec::new(),
+        };
+        let changed = self.take_in(event);
+        for key in &changed {
+            if !self.seen.contains_key(key) {
+                woken.extend(self.meet(key, None));
+            }
+        }
+        woken.retain(|key| !changed.contains(key));
+        changed.into_iter().chain(woken).collect()
+    }
+
+    /// The stacks of a namespace, as those who wait for them see them.
+    pub(super) fn neighbours(&self, namespace: &str) -> Arc<Neighbours> {
+        self.neighbours.get(namespace).cloned().unwrap_or_default()
+    }
+
+    /// What is to be seen of a stack by others; returns those who wait for it. Where it waits for others itself, a circle may have come or gone, which any of
+    /// the namespace may be in.
+    fn meet(&mut self, key: &StackKey, now: Option<Neighbour>) -> Vec<StackKey> {
+        let all = Arc::make_mut(self.neighbours.entry(key.namespace.clone()).or_default());
+        let before = all.get(&key.name).cloned();
+        if before == now {
+            return Vec::new();
+        }
+        let edges =
+            |stack: &Option<Neighbour>| stack.as_ref().map(|stack| stack.depends_on.clone()).unwrap_or_default();
+        let is_rewired = edges(&before) != edges(&now);
+        match now {
+            Some(now) => drop(all.insert(key.name.clone(), now)),
+            None => drop(all.remove(&key.name)),
+        }
+        let concerned = all.iter().filter(|(name, other)| {
+            **name != key.name && !other.depends_on.is_empty() && (is_rewired || other.depends_on.contains(&key.name))
+        });
+        let woken =
+            concerned.map(|(name, _)| StackKey { namespace: key.namespace.clone(), name: name.clone() }).collect();
+        if all.is_empty() {
+            self.neighbours.remove(&key.namespace);
+        }
+        woken
+    }
+
+    fn take_in(&mut self, event: Event<Written>) -> Vec<StackKey> {
         match event {
             Event::Init => {
                 self.listed = Some(HashSet::new());
@@ -95,6 +146,10 @@ fn is_other(before: &Written, now: &Written) -> bool {
         || before.meta().deletion_timestamp != now.meta().deletion_timestamp
 }
 
+fn neighbour(stack: &Written) -> Neighbour {
+    stack.0.as_ref().map_or_else(|_| Neighbour::unreadable(), Neighbour::of)
+}
+
 fn key_of(stack: &Written) -> StackKey {
     StackKey { namespace: stack.namespace().unwrap_or_default(), name: stack.name_any() }
 }
@@ -156,6 +211,54 @@ mod tests {
         store.wrote_stack(stack("u", 3, 2, "a"));
         assert_eq!(store.stack_event(Event::Apply(stack("u", 2, 2, "a"))), [key()], "the user's change wakes");
         assert!(store.stack_event(Event::Apply(stack("u", 3, 2, "a"))).is_empty(), "our own status does not");
+    }
+
+    /// A stack that waits for these, Ready or not.
+    fn waiting(name: &str, version: u64, on: &[&str], is_ready: bool) -> Written {
+        let on: serde_json::Map<String, serde_json::Value> = on.iter().map(|s| ((*s).to_owned(), json!({}))).collect();
+        let mut spec = json!({"services": {"a": {"image": "a"}}});
+        if !on.is_empty() {
+            spec["dependsOn"] = json!(on);
+        }
+        let condition = json!({"type": "Ready", "status": if is_ready { "True" } else { "False" }, "reason": "x", "message": "", "lastTransitionTime": "2026-01-02T03:04:05Z"});
+        serde_json::from_value(json!({"apiVersion": "appstack.dev/v1alpha1", "kind": "AppStack", "spec": spec,
+            "metadata": {"name": name, "namespace": "n", "uid": name, "resourceVersion": version.to_string(), "generation": 1},
+            "status": {"observedGeneration": 1, "conditions": [condition]}}))
+        .unwrap()
+    }
+
+    fn names(woken: Vec<StackKey>) -> Vec<String> {
+        woken.into_iter().map(|key| key.name).collect()
+    }
+
+    #[test]
+    fn a_stack_wakes_those_that_wait_for_it_and_nobody_else() {
+        let store = Store::default();
+        let apply = |stack: Written| names(store.stack_event(Event::Apply(stack)));
+        apply(waiting("web", 1, &["db"], true));
+        apply(waiting("other", 2, &[], true));
+        assert_eq!(apply(waiting("db", 3, &[], false)), ["db", "web"], "it has appeared");
+        store.wrote_stack(waiting("db", 4, &[], true)); // our own status, before its event
+        assert_eq!(apply(waiting("db", 4, &[], true)), ["web"], "it is Ready");
+        assert!(apply(waiting("db", 5, &[], true)).is_empty(), "it still is");
+        assert!(apply(waiting("web", 6, &["db"], false)).is_empty(), "nobody waits for this one");
+        assert_eq!(names(store.stack_event(Event::Delete(waiting("db", 7, &[], true)))), ["db", "web"]);
+        assert!(!store.neighbours("n").contains_key("db"));
+    }
+
+    #[test]
+    fn an_edge_that_comes_or_goes_wakes_all_that_may_be_in_the_circle() {
+        let store = Store::default();
+        let apply = |stack: Written| names(store.stack_event(Event::Apply(stack)));
+        apply(waiting("a", 1, &["b"], true));
+        apply(waiting("b", 2, &["c"], true));
+        let woken = apply(waiting("c", 3, &["a"], true));
+        assert_eq!(woken, ["c", "a", "b"], "a does not name c, and is in the circle");
+        apply(waiting("c", 4, &[], true));
+        assert_eq!(store.neighbours("n")["c"].depends_on.len(), 0);
+        store.stack_event(Event::Init);
+        assert_eq!(names(store.stack_event(Event::InitDone)).len(), 3);
+        assert!(store.neighbours("n").is_empty(), "what is not listed is nobody's neighbour");
     }
 
     #[test]

@@ -130,6 +130,7 @@ fn a_count_that_somebody_always_changes_is_not_stated_for_ever() {
         refused: &world.refused,
         settled: &settled,
         missing: &world.missing,
+        unready: &world.unready,
         ungated: &world.ungated,
         now: world.now,
     };

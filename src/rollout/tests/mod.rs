@@ -9,5 +9,6 @@ mod laws;
 mod names;
 mod promises;
 mod rollback;
+mod stacks;
 mod teardown;
 mod world;

@@ -367,6 +367,7 @@ fn what_one_write_could_not_settle_is_not_sent_again() {
         refused: &world.refused,
         settled: &first,
         missing: &world.missing,
+        unready: &world.unready,
         ungated: &world.ungated,
         now: world.now,
     };

@@ -22,6 +22,7 @@ pub(super) struct World {
     pub(super) children: BTreeMap<ChildId, Arc<Child>>,
     pub(super) refused: BTreeMap<ChildId, Refusal>,
     pub(super) missing: BTreeSet<Kind>,
+    pub(super) unready: BTreeMap<String, String>,
     pub(super) ungated: BTreeSet<String>,
     pub(super) now: Timestamp,
     /// Of what starts pods, as last written.
@@ -62,6 +63,7 @@ impl World {
             children: BTreeMap::new(),
             refused: BTreeMap::new(),
             missing: BTreeSet::new(),
+            unready: BTreeMap::new(),
             ungated: BTreeSet::new(),
             now: Timestamp::UNIX_EPOCH,
             templates: BTreeMap::new(),
@@ -92,6 +94,7 @@ impl World {
                 refused: &self.refused,
                 settled: &settled,
                 missing: &self.missing,
+                unready: &self.unready,
                 ungated: &self.ungated,
                 now: self.now,
             },

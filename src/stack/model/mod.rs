@@ -7,7 +7,7 @@ mod service;
 mod storage;
 mod update;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 pub use endpoint::{Health, Port, PortRef, Probe, Published};
@@ -34,6 +34,8 @@ pub struct Stack {
     pub stopped: bool,
     /// How it goes when it is deleted.
     pub teardown: Teardown,
+    /// Stacks of its namespace that it waits for.
+    pub depends_on: BTreeSet<String>,
     /// Its services, less those that are off by profile.
     pub services: BTreeMap<String, Service>,
     /// Service names, dependencies before dependants.
