@@ -71,7 +71,7 @@ pub struct ServiceStatus {
 }
 
 /// Where a service stands. `Pending`: nothing done yet. `Waiting`: for a dependency. `Progressing`: rolling out. `Ready`. `Completed`: its Job is
-/// done. `Degraded`: rolled out once, not all pods ready. `Failed`: help is needed. `RolledBack`. `Stopped`: no pods wanted.
+/// done. `Degraded`: rolled out once, not all pods ready. `Failed`: help is needed. `RolledBack`: the last definition failed, the one before runs. `Stopped`: no pods wanted.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[allow(missing_docs)] // described above
 pub enum ServiceState {
