@@ -42,10 +42,13 @@ async fn run(t: &Live, args: &[&str]) -> Said {
 }
 
 /// web waits for api, which waits for db.
+/// The last one takes its time, so that two statuses tell of it.
 fn shop(db: &str) -> Value {
     let db = json!({"image": "db:1", "env": {"SIM_MODE": db}, "mounts": {"/data": {"volume": "data"}}});
-    let mut all =
-        stack("shop", &json!({"db": db, "api": service("api:1", 50, &["db"]), "web": service("web:1", 50, &["api"])}));
+    let mut all = stack(
+        "shop",
+        &json!({"db": db, "api": service("api:1", 50, &["db"]), "web": service("web:1", 1500, &["api"])}),
+    );
     all["spec"]["volumes"] = json!({"data": {"size": "1Gi"}});
     all
 }

@@ -1,4 +1,4 @@
-//! What a stack takes for granted: Secrets, ConfigMaps and claims that somebody else keeps, accounts and classes of the cluster.
+//! What a stack takes for granted: Secrets, ConfigMaps, claims and stacks that somebody else keeps, accounts and classes of the cluster.
 
 use std::collections::BTreeSet;
 
@@ -25,6 +25,13 @@ pub fn of_namespace(documents: &[Value]) -> Vec<Value> {
     let all = all.chain(config_maps.iter().map(|name| object("ConfigMap", name, json!({"data": keys}))));
     let all = all.chain(claims.iter().map(|name| object("PersistentVolumeClaim", name, claim.clone())));
     let all = all.chain(accounts.iter().map(|name| object("ServiceAccount", name, json!({}))));
+    let awaited = documents.iter().flat_map(|document| json::entries(document, "/spec/dependsOn"));
+    let stacks = awaited.map(|(name, _)| {
+        let service = format!("of-{name}");
+        json!({"apiVersion": "appstack.dev/v1alpha1", "kind": "AppStack", "metadata": {"name": name},
+            "spec": {"services": {service: {"image": "x:1"}}}})
+    });
+    let all = all.chain(stacks);
     // What the documents bring along is theirs.
     let brought = |object: &Value| {
         documents.iter().any(|d| d["kind"] == object["kind"] && d["metadata"]["name"] == object["metadata"]["name"])

@@ -52,20 +52,27 @@ impl Check {
     }
 
     /// A pod that calls these addresses: it ends with 0 once what is expected happens at each. A call that is cut off is believed after three in a row.
-    pub(super) fn caller(&self, addresses: &[String], expect: Expect) -> Value {
+    pub(super) fn caller(&self, call: usize, addresses: &[String], expect: Expect) -> Value {
         let addresses = addresses.join(" ");
-        let call = format!("[ \"$(nc -w 2 $a {PORT} < /dev/null 2> /dev/null)\" = {WORD} ]");
+        let reached = format!("[ \"$(nc -w 2 $a {PORT} < /dev/null 2> /dev/null)\" = {WORD} ]");
         let tries = match expect {
             Expect::Arrives => format!(
-                "all() {{ for a in {addresses}; do {call} || return 1; done; }}; try() {{ all && exit 0; true; }}"
+                "all() {{ for a in {addresses}; do {reached} || return 1; done; }}; try() {{ all && exit 0; true; }}"
             ),
             Expect::CutOff => format!(
-                "any() {{ for a in {addresses}; do {call} && return 0; done; return 1; }}; cut=0; try() {{ if any; then cut=0; else cut=$((cut + 1)); fi; [ $cut -lt 3 ] || exit 0; }}"
+                "any() {{ for a in {addresses}; do {reached} && return 0; done; return 1; }}; cut=0; try() {{ if any; then cut=0; else cut=$((cut + 1)); fi; [ $cut -lt 3 ] || exit 0; }}"
             ),
         };
         let end = format!("end=$(($(date +%s) + {PATIENCE_SECONDS}))");
         let script = format!("{tries}; {end}; while [ $(date +%s) -lt $end ]; do try; sleep 1; done; exit {OTHERWISE}");
-        self.pod("caller", "Never", &script)
+        let mut pod = self.pod("caller", "Never", &script);
+        pod["metadata"]["name"] = json!(self.caller_name(call));
+        pod
+    }
+
+    /// Each call has a pod of its own name: what is still said of one that has gone cannot be meant for the next.
+    pub(super) fn caller_name(&self, call: usize) -> String {
+        format!("{}-caller-{call}", self.name)
     }
 
     /// What passes at every Pod Security level and under most quotas, without a proxy beside it, and on another node than the other pod where there is one.
@@ -177,7 +184,7 @@ mod tests {
             (Expect::CutOff, "appstack-check", OTHERWISE),
             (Expect::CutOff, "HTTP/1.1 503 from a proxy", 0),
         ] {
-            let pod = check().caller(&["10.0.0.1".into(), "fd00::1".into()], expect);
+            let pod = check().caller(1, &["10.0.0.1".into(), "fd00::1".into()], expect);
             let script = pod["spec"]["containers"][0]["command"][2].as_str().unwrap();
             // Time flies: each look at the clock is a second later.
             let played = format!(

@@ -65,15 +65,16 @@ impl Trial {
             Ok(listens) => listens,
             Err(why) => return Ok(Verdict::Untold(why)),
         };
-        for (walls, expect, saying) in [
+        let calls = [
             (Walls::Open, Expect::Arrives, "calling it, with everything allowed"),
             (Walls::NoWayIn, Expect::CutOff, "calling it, with no way in"),
             (Walls::NoWayOut, Expect::CutOff, "calling it, with no way out"),
             (Walls::Open, Expect::Arrives, "calling it once more, with everything allowed"),
-        ] {
+        ];
+        for (number, (walls, expect, saying)) in calls.into_iter().enumerate() {
             println!("{saying}");
             self.put_up(walls).await?;
-            let which = match (self.call(&addresses, expect).await?, walls) {
+            let which = match (self.call(number, &addresses, expect).await?, walls) {
                 (Call::AsExpected, _) => continue,
                 (Call::Untold(why), _) => return Ok(Verdict::Untold(why)),
                 (Call::Otherwise, Walls::Open) => {
@@ -86,7 +87,7 @@ impl Trial {
             };
             return Ok(self.hidden().await?.unwrap_or(Verdict::Open(which)));
         }
-        let same = self.pods.get_opt(&self.named("listener")).await?.is_some_and(|pod| pod.uid() == uid);
+        let same = self.pods.get_opt(&self.listener_name()).await?.is_some_and(|pod| pod.uid() == uid);
         let gone = || Verdict::Untold("the pod that listens was replaced meanwhile; try again".into());
         Ok(if same { Verdict::Enforced } else { gone() })
     }
@@ -135,7 +136,9 @@ impl Trial {
     /// The listener and its addresses, once it runs; or what keeps it from running.
     async fn listens(&self) -> kube::Result<Result<(Option<String>, Vec<String>), String>> {
         loop {
-            let pod = self.pods.get(&self.named("listener")).await?;
+            let Some(pod) = self.pods.get_opt(&self.listener_name()).await? else {
+                return Ok(Err("the pod that listens was deleted; try again".into()));
+            };
             let status = pod.status.clone().unwrap_or_default();
             let ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
             let addresses: Vec<String> = status.pod_ips.iter().flatten().map(|address| address.ip.clone()).collect();
@@ -149,11 +152,13 @@ impl Trial {
         }
     }
 
-    async fn call(&self, addresses: &[String], expect: Expect) -> kube::Result<Call> {
-        create(&self.pods, self.check.caller(addresses, expect)).await?;
-        let name = self.named("caller");
+    async fn call(&self, number: usize, addresses: &[String], expect: Expect) -> kube::Result<Call> {
+        create(&self.pods, self.check.caller(number, addresses, expect)).await?;
+        let name = self.check.caller_name(number);
         let ended = loop {
-            let pod = self.pods.get(&name).await?;
+            let Some(pod) = self.pods.get_opt(&name).await? else {
+                break Call::Untold("the calling pod was deleted before it had an answer; try again".into());
+            };
             match (pod.status.as_ref().and_then(|status| status.phase.as_deref()), exit_code(&pod)) {
                 (Some("Succeeded"), _) => break Call::AsExpected,
                 (Some("Failed"), Some(OTHERWISE)) => break Call::Otherwise,
@@ -169,14 +174,11 @@ impl Trial {
             tokio::time::sleep(LOOK).await;
         };
         remove(&self.pods, &name).await?;
-        while self.pods.get_opt(&name).await?.is_some() {
-            tokio::time::sleep(LOOK).await;
-        }
         Ok(ended)
     }
 
-    fn named(&self, role: &str) -> String {
-        format!("{}-{role}", self.check.name)
+    fn listener_name(&self) -> String {
+        format!("{}-listener", self.check.name)
     }
 }
 
