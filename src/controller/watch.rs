@@ -97,7 +97,8 @@ async fn follow(kind: Kind, api: &Api<Child>, context: &Context, wakes: &Unbound
     while let Some(event) = events.next().await {
         let (woken, ends) = match event {
             Ok(event) => {
-                known = true;
+                // The beginning of a list is told before the server has answered.
+                known |= !matches!(event, Event::Init);
                 (context.store.child_event(kind, event), false)
             }
             Err(error) if kind.definition().is_some() && is_not_for_us(&error) => {

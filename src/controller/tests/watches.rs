@@ -101,3 +101,22 @@ async fn who_may_not_read_events_does_without() {
     let tries = it.asked.lock().unwrap().iter().filter(|uri| uri.contains("/events")).count();
     assert!((20..=50).contains(&tries), "asked now and then, in case it is allowed: {tries}");
 }
+
+/// An older version of the Gateway API, or an older ClusterRole: the definition is there, and the kind is not to be had.
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_is_defined_and_not_served_holds_nobody_up_and_is_asked_for_ever_more_slowly() {
+    for code in [403, 404] {
+        let definition = json!({"metadata": {"name": "httproutes.gateway.networking.k8s.io", "resourceVersion": "3"}});
+        let it = listing(move |uri| match uri {
+            _ if uri.contains("/httproutes") => Err(code),
+            _ if uri.contains("/customresourcedefinitions") => Ok(vec![definition.clone()]),
+            _ => Ok(Vec::new()),
+        });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(it.context.store.is_warm(), "{code}");
+        assert_eq!(it.context.store.missing(), [Kind::HttpRoute].into());
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        let asked = it.asked.lock().unwrap().iter().filter(|uri| uri.contains("/httproutes")).count();
+        assert!((20..120).contains(&asked), "asked {asked} times in an hour, refused with {code}");
+    }
+}
