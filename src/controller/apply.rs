@@ -43,6 +43,18 @@ pub(super) async fn apply(
     let mut applied = Applied::Done;
     let mut failed: BTreeSet<&ChildId> = BTreeSet::new();
     let mut changed: BTreeSet<Kind> = BTreeSet::new();
+    // A stack and its children reach us by watches of their own: of one that was deleted we may hear last. Then it is the garbage collector that has taken its
+    // workloads, and what we made again would run until it takes that as well.
+    let lost: Vec<&ChildId> = writes.iter().filter(|write| memory.is_lost(write)).map(|write| &write.id).collect();
+    if !lost.is_empty()
+        && let Err(failure) = context.writer.lives(&key.namespace, &key.name, &stack.uid).await
+    {
+        tracing::warn!(stack = %key, %failure, "its workloads are gone, and are not made again unless it lives");
+        for id in lost {
+            memory.failed(id, &failure);
+            failed.insert(id);
+        }
+    }
     let mut waves: BTreeMap<_, Vec<&Write>> = BTreeMap::new();
     for write in writes {
         // What waits for others of its kind comes in a wave of its own, after theirs.
@@ -51,7 +63,7 @@ pub(super) async fn apply(
     }
     for wave in waves.into_values() {
         let (due, held): (Vec<_>, Vec<_>) =
-            wave.into_iter().partition(|write| !write.after.iter().any(|id| failed.contains(id)));
+            wave.into_iter().partition(|write| !write.after.iter().chain([&write.id]).any(|id| failed.contains(id)));
         failed.extend(held.iter().map(|write| &write.id));
         let mut calls = Vec::new();
         for write in due {
