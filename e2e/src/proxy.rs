@@ -35,6 +35,8 @@ struct State {
     cut: watch::Sender<u64>,
     /// The watches that have not been told yet that they have expired; none while nothing is to be disturbed.
     told: Mutex<Option<BTreeSet<String>>>,
+    /// The resource of which nobody hears.
+    held: watch::Sender<Option<String>>,
 }
 
 impl Proxy {
@@ -43,7 +45,12 @@ impl Proxy {
         let (kubectl, upstream) = kubectl_proxy();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let server = format!("http://{}", listener.local_addr().unwrap());
-        let state = Arc::new(State { upstream, cut: watch::Sender::new(0), told: Mutex::new(None) });
+        let state = Arc::new(State {
+            upstream,
+            cut: watch::Sender::new(0),
+            told: Mutex::new(None),
+            held: watch::Sender::new(None),
+        });
         let accepting = state.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -66,6 +73,17 @@ impl Proxy {
     pub fn expire_watches(&self) {
         *self.state.told.lock().unwrap() = Some(BTreeSet::new());
         self.state.cut.send_modify(|n| *n += 1);
+    }
+
+    /// Holds back the news of a resource, by its plural, until [`Proxy::release`]: of all others there is news.
+    pub fn hold(&self, resource: &str) {
+        self.state.held.send_replace(Some(resource.to_owned()));
+        self.state.cut.send_modify(|n| *n += 1);
+    }
+
+    /// The news that were held back come.
+    pub fn release(&self) {
+        self.state.held.send_replace(None);
     }
 
     /// How many watches were told so.
@@ -115,6 +133,11 @@ async fn serve(mut client: TcpStream, state: Arc<State>) {
         let _ = client.write_all(format!("{answer} {}\r\n\r\n{EXPIRED}", EXPIRED.len()).as_bytes()).await;
         return;
     }
+    let mut held = state.held.subscribe();
+    let is_held = |held: &Option<String>| held.as_ref().is_some_and(|resource| lists(&line, resource));
+    if held.wait_for(|held| !is_held(held)).await.is_err() {
+        return;
+    }
     let Ok(mut server) = TcpStream::connect(&state.upstream).await else { return };
     let forwarded = [&head[..end], b"Connection: close\r\n", &head[end..]].concat();
     if server.write_all(&forwarded).await.is_ok() {
@@ -123,6 +146,12 @@ async fn serve(mut client: TcpStream, state: Arc<State>) {
             _ = cut.changed() => {}
         }
     }
+}
+
+/// Whether it asks for all objects of a resource.
+fn lists(line: &str, resource: &str) -> bool {
+    let path = line.strip_prefix("GET ").and_then(|rest| rest.split(['?', ' ']).next()).unwrap_or_default();
+    path.rsplit('/').next() == Some(resource)
 }
 
 fn must_expire(line: &str, state: &State) -> bool {

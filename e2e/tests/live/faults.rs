@@ -78,6 +78,37 @@ fn a_stack_of_the_same_name_is_another_stack() {
     });
 }
 
+// The stack and its children reach the operator by watches of their own: here it hears of the end of the stack last.
+#[test]
+fn a_stack_whose_end_is_told_late_starts_no_pods_again() {
+    live("faults_told_late", async |t| {
+        let proxy = Proxy::start("faults_told_late").await;
+        let _operator = t.space.operator().kubeconfig(&proxy.kubeconfig).start();
+        t.space.apply_object(&one_of_each("late")).await;
+        t.space.wait_ready("late", SOON).await;
+        proxy.hold("appstacks");
+        t.space.delete(Kind::AppStack, "late").await;
+        eventually(SOON, "the workloads to be collected", async || {
+            let left = t.space.list(Kind::Deployment).await.len();
+            if left == 0 { Ok(()) } else { Err(format!("{left} left")) }
+        })
+        .await;
+        sleep(Duration::from_secs(4)).await; // in which it tries more than once
+        let mut uids: Vec<String> = (t.observer.history().await.iter())
+            .filter(|s| s.kind == Kind::Deployment && !is_signal(json::name(&s.object)))
+            .map(|s| json::text(&s.object, "/metadata/uid").to_owned())
+            .collect();
+        uids.sort();
+        uids.dedup();
+        assert_eq!(uids.len(), 2, "one Deployment for each service, ever");
+        proxy.release();
+        operator_has_looked(&t, "told").await;
+        let left = t.space.children("late").await;
+        let left: Vec<&str> = left.iter().map(|(_, child)| json::name(child)).collect();
+        assert_eq!(left, ["late-data"], "what is retained");
+    });
+}
+
 // A Deployment that runs five pods and loses our label is taken back with five.
 #[test]
 fn a_workload_that_is_taken_back_keeps_its_pods() {
