@@ -192,7 +192,8 @@ impl Context {
         let now = self.store.stack(key);
         now.is_some_and(|now| {
             let (now, then) = (now.meta(), written.meta());
-            (&now.uid, now.generation, &now.deletion_timestamp) == (&then.uid, then.generation, &then.deletion_timestamp)
+            (&now.uid, now.generation, &now.deletion_timestamp)
+                == (&then.uid, then.generation, &then.deletion_timestamp)
         })
     }
 

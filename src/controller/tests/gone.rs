@@ -86,11 +86,8 @@ async fn what_we_have_deleted_ourselves_comes_back_without_a_look() {
 async fn a_pass_starts_nothing_more_in_the_name_of_what_the_stack_said_before() {
     let web = |tag: u8| json!({"image": format!("web:{tag}"), "dependsOn": {"db": {}}});
     let spec = |tag: u8| json!({"db": {"image": "db:1"}, "web": web(tag), "slow": {"image": "slow:1"}});
-    let changes: [fn(&Fake, &Value); 3] = [
-        |fake, _| fake.delete_stack(),
-        |fake, _| fake.begin_deletion(),
-        |fake, other| fake.write_stack(3, other),
-    ];
+    let changes: [fn(&Fake, &Value); 3] =
+        [|fake, _| fake.delete_stack(), |fake, _| fake.begin_deletion(), |fake, other| fake.write_stack(3, other)];
     for change in changes {
         let fake = Fake::new(&json!({"db": {"image": "db:1"}}));
         fake.pass().await;
