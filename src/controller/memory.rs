@@ -16,7 +16,7 @@ use crate::child::digest::Digest;
 use crate::child::{Child, ChildId, Kind};
 use crate::render::{Children, render};
 use crate::rollout::{Body, Guard, Plan, Refusal, RefusalKind, Settled, Write};
-use crate::stack::{Problems, Stack, check};
+use crate::stack::{Problems, Stack, check, requests};
 
 /// Failures in a row after which one is worth a word in the status: a hiccup is over before anybody has read of it.
 const SAID_AFTER: u32 = 3;
@@ -24,7 +24,7 @@ const SAID_AFTER: u32 = 3;
 /// What is remembered of a stack.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    /// The model and what it renders to, for one uid and generation.
+    /// The model and what it renders to, for one uid and generation, and what is asked besides.
     rendered: Option<Arc<Rendered>>,
     /// Refused writes, and when they are due again.
     refusals: BTreeMap<ChildId, (Refusal, Instant)>,
@@ -43,7 +43,7 @@ pub struct Memory {
 /// The model of a stack and what it renders to, or what is wrong with it.
 #[derive(Debug)]
 pub(super) struct Rendered {
-    of: (Option<String>, Option<i64>),
+    of: (Option<String>, Option<i64>, Option<String>),
     pub(super) model: Result<(Stack, Children), Problems>,
 }
 
@@ -65,9 +65,9 @@ struct Retry {
 }
 
 impl Memory {
-    /// Checked and rendered once per generation: a pass per status step of every child must stay cheap.
+    /// Checked and rendered once per generation and request: a pass per status step of every child must stay cheap.
     pub(super) fn render(&mut self, written: &AppStack, options: &Options) -> Arc<Rendered> {
-        let of = (written.uid(), written.meta().generation);
+        let of = (written.uid(), written.meta().generation, requests::heard(written));
         if let Some(rendered) = self.rendered.as_ref().filter(|rendered| rendered.of == of) {
             return rendered.clone();
         }

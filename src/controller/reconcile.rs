@@ -22,7 +22,7 @@ use crate::child::labels;
 use crate::render::{Children, Part};
 use crate::report::{self, Subject};
 use crate::rollout::{Delete, Parts, Plan, Seen, Write, plan};
-use crate::stack::{Stack, neighbours};
+use crate::stack::{Stack, neighbours, requests};
 
 /// Services that may pass their gate although what they wait for does not hold, by name, separated by commas.
 const UNGATE: &str = "appstack.dev/ungate";
@@ -64,7 +64,7 @@ pub async fn reconcile(context: &Context, key: &StackKey) -> Outcome {
     };
     let before = context.said(key, &seen);
     let mut memory = context.recall(key);
-    let (report, next) = if stack.spec.suspend == Some(true) {
+    let (mut report, next) = if stack.spec.suspend == Some(true) {
         (report::suspended(generation, &before, Timestamp::now()), Outcome::Settled)
     } else {
         let rendered = memory.render(stack, &context.options);
@@ -90,6 +90,7 @@ pub async fn reconcile(context: &Context, key: &StackKey) -> Outcome {
         }
     };
     context.remember(key, memory);
+    report.status.observed_requests = requests::heard(stack);
     if report.status != before {
         context.publisher.post(key, stack.object_ref(&()), report);
     }

@@ -30,6 +30,7 @@ mod samples;
 mod scaling;
 mod shared;
 mod stacks;
+mod steer;
 mod storage;
 mod teardown;
 mod update;
