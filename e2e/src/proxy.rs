@@ -133,9 +133,9 @@ async fn serve(mut client: TcpStream, state: Arc<State>) {
         let _ = client.write_all(format!("{answer} {}\r\n\r\n{EXPIRED}", EXPIRED.len()).as_bytes()).await;
         return;
     }
-    let mut held = state.held.subscribe();
+    let mut silence = state.held.subscribe();
     let is_held = |held: &Option<String>| held.as_ref().is_some_and(|resource| lists(&line, resource));
-    if held.wait_for(|held| !is_held(held)).await.is_err() {
+    if silence.wait_for(|held| !is_held(held)).await.is_err() {
         return;
     }
     let Ok(mut server) = TcpStream::connect(&state.upstream).await else { return };
