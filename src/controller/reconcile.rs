@@ -154,8 +154,9 @@ async fn roll_out(
             return None;
         }
         rounds += 1;
-        match apply(context, key, stack, wanted, &due, memory).await {
+        match apply(context, key, (written, stack), wanted, &due, memory).await {
             Applied::Done => {}
+            Applied::Superseded => return None,
             Applied::Deposed => return Some((plan, Outcome::Failed)),
             Applied::NamespaceGoing => return Some((plan, Outcome::Settled)),
         }
@@ -189,7 +190,7 @@ impl Context {
     }
 
     /// Whether a stack is as it was when a pass over it began.
-    fn still_says(&self, key: &StackKey, written: &AppStack) -> bool {
+    pub(super) fn still_says(&self, key: &StackKey, written: &AppStack) -> bool {
         let now = self.store.stack(key);
         now.is_some_and(|now| {
             let (now, then) = (now.meta(), written.meta());

@@ -89,6 +89,21 @@ async fn a_pass_starts_nothing_more_in_the_name_of_what_the_stack_said_before() 
     let changes: [fn(&Fake, &Value); 3] =
         [|fake, _| fake.delete_stack(), |fake, _| fake.begin_deletion(), |fake, other| fake.write_stack(3, other)];
     for change in changes {
+        // In the middle of its first writes: what starts pods comes last of them.
+        let ports = json!({"http": {"port": 80, "published": 80}});
+        let fake = Fake::new(&json!({"web": {"image": "web:1", "ports": ports}, "db": {"image": "db:1"}}));
+        fake.fail(&[("services/web-published", 1, 0, "")]);
+        let meanwhile = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            change(&fake, &spec(2));
+        };
+        let (outcome, ()) = tokio::join!(fake.look(), meanwhile);
+        let sent = calls(&fake.sent());
+        assert!(sent.contains(&"PATCH services/web-published".to_owned()), "{sent:?}");
+        assert!(!sent.iter().any(|call| call.contains("deployments")), "{sent:?}");
+        assert_eq!(outcome, Outcome::Settled);
+
+        // Between what was written and what may be written now.
         let fake = Fake::new(&json!({"db": {"image": "db:1"}}));
         fake.pass().await;
         fake.write_stack(2, &spec(1));
