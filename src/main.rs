@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use appstack::cli::{answer, check, events, graph, render, run, scale, status, tree, validate, wait};
+use appstack::cli::{answer, check, events, graph, render, restart, run, scale, status, tree, validate, wait};
 use appstack::generate;
 use clap::{Parser, Subcommand};
 
@@ -26,6 +26,7 @@ enum Command {
     Tree(tree::TreeArgs),
     Events(events::EventsArgs),
     Scale(scale::ScaleArgs),
+    Restart(restart::RestartArgs),
     Check(check::CheckArgs),
     /// Print the CustomResourceDefinition
     Crd,
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Wait(args) => wait::run(&args),
         Command::Tree(args) => tree::run(&args),
         Command::Events(args) => events::run(&args),
+        Command::Restart(args) => restart::run(&args),
         Command::Scale(args) => scale::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Crd => generated(generate::crd_yaml(), "CustomResourceDefinition"),

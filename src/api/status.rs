@@ -14,6 +14,10 @@ pub struct AppStackStatus {
     /// The generation of the spec that this status is about; -1 before the operator has looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// Which requests this status takes into account: a hash of the annotations `appstack.dev/restart.*`, which do not move the generation. None
+    /// where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_requests: Option<String>,
     /// `Ready`; `Reconciling` while work is under way; `Stalled` while waiting alone will not help.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"], "maxItems" = 8))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

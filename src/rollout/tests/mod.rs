@@ -10,5 +10,6 @@ mod names;
 mod promises;
 mod rollback;
 mod stacks;
+mod steered;
 mod teardown;
 mod world;
