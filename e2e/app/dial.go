@@ -111,7 +111,9 @@ func describe(err error) string {
 		return "no answer to the name"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "refused"
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	}
+	var slow net.Error
+	if errors.As(err, &slow) && slow.Timeout() {
 		return "timeout"
 	}
 	return err.Error()

@@ -17,7 +17,7 @@ import (
 
 // picture is one image of an archive. All paths of the machine are relative to the current directory.
 type picture struct {
-	Reference string `json:"reference"` // its name, as pods say it
+	Reference string `json:"reference"` // as pods have it; short ones are Docker Hub's
 	// What is in it, by the path in the image: a program of the machine ("file"), what a link leads to ("link"), or
 	// text ("text"); with none of them a directory. Folders above a path are made.
 	Content map[string]entry `json:"content"`
@@ -119,7 +119,7 @@ func writeArchive(out io.Writer, pictures []picture) error {
 		manifest := keep(newBlob("manifest.v1+json", encode(map[string]any{
 			"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": config, "layers": all,
 		})))
-		manifest.Annotations = map[string]string{"io.containerd.image.name": p.Reference}
+		manifest.Annotations = map[string]string{"io.containerd.image.name": fullReference(p.Reference)}
 		index = append(index, manifest)
 	}
 	archive := tar.NewWriter(out)
@@ -136,6 +136,21 @@ func writeArchive(out io.Writer, pictures []picture) error {
 		}
 	}
 	return archive.Close()
+}
+
+// fullReference is what nodes make of the reference in a pod.
+func fullReference(reference string) string {
+	if last := reference[strings.LastIndex(reference, "/")+1:]; !strings.Contains(last, ":") {
+		reference += ":latest"
+	}
+	registry, rest, several := strings.Cut(reference, "/")
+	switch {
+	case !several:
+		return "docker.io/library/" + reference
+	case rest != "" && !strings.ContainsAny(registry, ".:") && registry != "localhost":
+		return "docker.io/" + reference
+	}
+	return reference
 }
 
 func encode(value any) []byte {

@@ -4,12 +4,13 @@
 #   make node-build             build the nodes and their images (about 15 minutes the first time)
 #   make node-up [NAME=dev]     start two nodes and a control plane (root); prints KUBECONFIG=... and more
 #   make node-down [NAME=dev]   end them (NAME=all: all of this machine)
+#   make e2e                    the tests that need real nodes, on a pair of their own
 #   make node-selftest          check the nodes themselves, and that nothing is left of them
 
 NODE_NAME = $(if $(findstring command,$(origin NAME)),$(NAME),dev)
 NODE := target/tools/node
 
-.PHONY: node-packages node-build node-up node-down node-selftest
+.PHONY: e2e node-packages node-build node-up node-down node-selftest
 
 node-build: cluster-build
 	@e2e/node/build.sh
@@ -29,6 +30,9 @@ node-down:
 	else \
 		echo "node-down: no nodes were built here (make node-build)" >&2; \
 	fi
+
+e2e:
+	@e2e/node/test.sh
 
 node-selftest: node-build
 	@e2e/node/selftest.sh
