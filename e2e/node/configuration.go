@@ -10,6 +10,9 @@ const (
 	policyHealthPort = 20244
 	volumesDir       = "/var/lib/volumes" // the same on every node, as a network disk would be
 	pauseImage       = "appstack.test/pause:1"
+	// What a node says it has, as the simulated ones do: tests in parallel are not to compete for it.
+	claimedCPUs = 64
+	claimedKiB  = 256 << 20
 )
 
 func architecture() string { return runtime.GOARCH }
@@ -97,6 +100,7 @@ evictionHard: {memory.available: 50Mi, nodefs.available: 1Mi, nodefs.inodesFree:
 nodeStatusUpdateFrequency: 2s
 nodeLeaseDurationSeconds: 10
 syncFrequency: 10s
+maxPods: 240
 kubeAPIQPS: 100
 kubeAPIBurst: 200
 registryPullQPS: 0

@@ -189,6 +189,9 @@ func (m *machineState) mounts() error {
 			return err
 		}
 	}
+	if err := m.claimRoom(); err != nil {
+		return err
+	}
 	// Without a resolver the pull of an image that is not there fails at once.
 	if err := m.cover("/etc/resolv.conf", "nameserver 127.0.0.1\n"); err != nil {
 		return err
@@ -217,6 +220,45 @@ func (m *machineState) freshSys() error {
 		return err
 	}
 	return syscall.Unmount(kept, syscall.MNT_DETACH)
+}
+
+// claimRoom makes the kubelet report more processors and memory than there are, or the stacks could not be scheduled on a
+// small machine. It looks for them where only it looks.
+func (m *machineState) claimRoom() error {
+	// It counts all, and puts pods on those that are online.
+	online, err := os.ReadFile("/sys/devices/system/cpu/online")
+	if err != nil {
+		return err
+	}
+	files := map[string]string{"online": string(online)}
+	for i := range claimedCPUs {
+		files[fmt.Sprintf("cpu%d/topology/core_id", i)] = fmt.Sprintln(i)
+		files[fmt.Sprintf("cpu%d/topology/physical_package_id", i)] = "0\n"
+	}
+	processors, none := m.file("covers", "processors"), m.file("covers", "none")
+	for name, text := range files {
+		path := filepath.Join(processors, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(none, 0o755); err != nil {
+		return err
+	}
+	for from, to := range map[string]string{processors: "/sys/devices/system/cpu", none: "/sys/devices/system/node"} {
+		if err := syscall.Mount(from, to, "", syscall.MS_BIND, ""); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("covering %s: %w", to, err)
+		}
+	}
+	memory, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return err
+	}
+	_, rest, _ := strings.Cut(string(memory), "\n") // the first line is the total
+	return m.cover("/proc/meminfo", fmt.Sprintf("MemTotal: %d kB\n%s", claimedKiB, rest))
 }
 
 // cover puts a file of our own over one of the machine's.

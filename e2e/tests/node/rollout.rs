@@ -59,6 +59,39 @@ fn finity_rolls_out_in_health_order_and_its_probes_really_run() {
     });
 }
 
+/// Each of the others is Ready with what its own health checks say, every program that they call included.
+fn rolls_out(stack: &'static str) {
+    Nodes::get();
+    live(&format!("node_{stack}"), async |t| {
+        let sample = Sample::of(stack, None);
+        let expected = sample.expected();
+        let (_operator, name) = roll_out(&t, sample.documents()).await;
+        let broken = broken_edges(&t.observer.history().await, &name, &expected);
+        assert!(broken.is_empty(), "{}", broken.join("\n"));
+        let checked = expected.services.iter().filter(|s| expected.health.contains_key(*s));
+        for service in checked {
+            for pod in pods_of(&t.space, &name, service).await {
+                assert!(times_healthy(&t, json::name(&pod)) > 0, "no probe of {service} has asked");
+            }
+        }
+    });
+}
+
+#[test]
+fn cirame_rolls_out_and_its_probes_really_run() {
+    rolls_out("cirame");
+}
+
+#[test]
+fn aurum_rolls_out_and_its_probes_really_run() {
+    rolls_out("aurum");
+}
+
+#[test]
+fn aria_rolls_out_and_its_probes_really_run() {
+    rolls_out("aria");
+}
+
 #[test]
 fn hello_is_ready_and_its_internal_network_has_no_way_out_and_none_in() {
     Nodes::get();
