@@ -6,7 +6,10 @@ use e2e::nodes::{Nodes, dial, exec, pod_of, pods_of, state};
 use e2e::samples::{Sample, stack_of};
 use e2e::verdict::broken_edges;
 use e2e::{Live, json, live};
-use serde_json::Value;
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::core::GroupVersionKind;
+use serde_json::{Value, json as value};
 
 /// Four services, one after the other; each has to be started, probed and found healthy.
 const IN_TIME: Duration = Duration::from_secs(150);
@@ -65,6 +68,9 @@ fn rolls_out(stack: &'static str) {
     live(&format!("node_{stack}"), async |t| {
         let sample = Sample::of(stack, None);
         let expected = sample.expected();
+        if !expected.gpus.is_empty() {
+            plug_in_gpus(&t).await;
+        }
         let (_operator, name) = roll_out(&t, sample.documents()).await;
         let broken = broken_edges(&t.observer.history().await, &name, &expected);
         assert!(broken.is_empty(), "{}", broken.join("\n"));
@@ -90,6 +96,19 @@ fn aurum_rolls_out_and_its_probes_really_run() {
 #[test]
 fn aria_rolls_out_and_its_probes_really_run() {
     rolls_out("aria");
+}
+
+#[test]
+fn soundforge_rolls_out_and_its_probes_really_run() {
+    rolls_out("soundforge");
+}
+
+/// A device that a test claims for a node stays, as long as no plugin knows better.
+async fn plug_in_gpus(t: &Live) {
+    let nodes: Api<DynamicObject> =
+        Api::all_with(t.space.client.clone(), &ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Node")));
+    let patch = value!({"status": {"capacity": {"nvidia.com/gpu": "4"}}});
+    nodes.patch_status("node-1", &PatchParams::default(), &Patch::Merge(&patch)).await.expect("a node with GPUs");
 }
 
 #[test]
