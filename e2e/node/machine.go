@@ -145,6 +145,9 @@ func (m *machineState) mounts() error {
 	if err := syscall.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 		return err
 	}
+	if err := m.freshDev(); err != nil {
+		return err
+	}
 	if err := m.freshSys(); err != nil {
 		return err
 	}
@@ -196,11 +199,53 @@ func (m *machineState) mounts() error {
 	if err := m.cover("/etc/resolv.conf", "nameserver 127.0.0.1\n"); err != nil {
 		return err
 	}
+	// A host path that is missing is made, and nothing of that may stay on the machine.
+	if err := syscall.Mount("", "/", "", syscall.MS_REMOUNT|syscall.MS_BIND|syscall.MS_RDONLY, ""); err != nil {
+		return fmt.Errorf("making / read-only: %w", err)
+	}
 	// Pods' mounts must reach their containers.
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_SHARED, ""); err != nil {
 		return err
 	}
 	return syscall.Sethostname([]byte(m.name))
+}
+
+// freshDev gives the node a /dev of its own, with what the daemons use of the machine's.
+func (m *machineState) freshDev() error {
+	old, err := syscall.Open("/dev", syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	defer syscall.Close(old)
+	if err := syscall.Mount("tmpfs", "/dev", "tmpfs", 0, "mode=755,size=1m"); err != nil {
+		return err
+	}
+	for _, name := range []string{"shm", "pts", "mqueue", "null", "zero", "full", "random", "urandom", "tty", "kmsg", "fuse"} {
+		from, to := fmt.Sprintf("/proc/self/fd/%d/%s", old, name), "/dev/"+name
+		info, err := os.Stat(from)
+		if err != nil {
+			continue // not every machine has all
+		}
+		if info.IsDir() {
+			err = os.Mkdir(to, 0o755)
+		} else {
+			err = os.WriteFile(to, nil, 0o644)
+		}
+		if err != nil {
+			return err
+		}
+		if err := syscall.Mount(from, to, "", syscall.MS_BIND|syscall.MS_REC, ""); err != nil {
+			return fmt.Errorf("binding %s: %w", to, err)
+		}
+	}
+	for name, target := range map[string]string{
+		"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2", "ptmx": "pts/ptmx",
+	} {
+		if err := os.Symlink(target, "/dev/"+name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // freshSys shows the devices of the node's network, below the cgroups of the machine.

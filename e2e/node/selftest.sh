@@ -63,6 +63,7 @@ snapshot() {
 	echo "== files"
 	ls -d /dev/shm/appstack-nodes /run/containerd /var/lib/kubelet /var/lib/cni /var/lib/containerd /var/lib/volumes /var/log/pods /var/log/containers \
 		/etc/cni /usr/libexec/kubernetes 2>/dev/null || :
+	find / /dev /etc /opt /usr /srv /mnt -maxdepth 1 | sort
 	echo "== processes"
 	for process in /proc/[0-9]*; do
 		case $(readlink "$process/cwd" 2>/dev/null || :) in */appstack-nodes/*) echo "$process $(cat "$process/comm")" ;; esac
