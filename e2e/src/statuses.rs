@@ -40,7 +40,8 @@ pub fn repeated(history: &[Seen], events: &[Value]) -> Vec<String> {
     let stacks = || history.iter().filter(|s| s.kind == Kind::AppStack).map(|s| &*s.object);
     let (mut values, mut rest) = (BTreeSet::new(), String::new());
     for stack in stacks() {
-        let mut open = json!({"name": stack["metadata"]["name"], "spec": stack["spec"]});
+        let mut open =
+            json!({"name": stack["metadata"]["name"], "in": stack["metadata"]["namespace"], "spec": stack["spec"]});
         take_values(&mut open["spec"], &mut values);
         rest.push_str(&open.to_string());
         rest.push('\n');
