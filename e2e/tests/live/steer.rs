@@ -2,11 +2,11 @@
 
 use e2e::observer::Seen;
 use e2e::workload::is_complete;
-use e2e::{Kind, Live, json, live};
+use e2e::{Kind, Live, eventually, json, live};
 use serde_json::{Value, json};
 
 use crate::commands::run;
-use crate::stacks::{SOON, is_signal, operator_has_looked, service, stack};
+use crate::stacks::{SOON, is_signal, operator_has_looked, service, stack, wait_state};
 
 const REVISION: &str = "/metadata/annotations/appstack.dev~1revision";
 
@@ -130,5 +130,131 @@ fn one_service_takes_its_followers_along_and_a_job_runs_again_when_it_is_named()
             let said = run(&t, &["restart", "shop", "wep"]).await;
             assert!(said.code == Some(1) && said.err.contains(words), "{said:?}");
         }
+    });
+}
+
+fn kept(tag: &str, log: &str) -> Value {
+    let env = json!({"SIM_READY_DELAY": "100ms"});
+    let mut all = stack(
+        "shop",
+        &json!({
+            "web": {"image": format!("web:{tag}"), "env": env, "update": {"history": 3}, "mounts": {"/c": {"config": "conf"}}, "replicas": 2},
+            "db": {"image": format!("db:{tag}"), "env": env, "update": {"history": 3}, "mounts": {"/d": {"volume": "own"}}},
+            "agent": {"image": format!("agent:{tag}"), "mode": "Global", "env": env, "update": {"history": 3}},
+            "log": {"image": format!("log:{log}")},
+        }),
+    );
+    all["spec"]["configs"] = json!({"conf": {"content": tag}});
+    all["spec"]["volumes"] = json!({"own": {"size": "1Gi", "perReplica": true}});
+    all
+}
+
+const KEPT: [(Kind, &str); 3] = [(Kind::Deployment, "web"), (Kind::StatefulSet, "db"), (Kind::DaemonSet, "agent")];
+
+/// Each of these runs the image of this tag, whole.
+async fn runs(t: &Live, services: &[(Kind, &str)], tag: &str) {
+    for (kind, name) in services {
+        eventually(SOON, &format!("{name} to run {tag}"), async || {
+            let object = t.space.get(*kind, &format!("shop-{name}")).await.unwrap_or_default();
+            let image = json::text(&object, "/spec/template/spec/containers/0/image");
+            let whole = is_complete(*kind, &object);
+            if whole && image == format!("{name}:{tag}") {
+                Ok(())
+            } else {
+                Err(format!("{image} {}", object["status"]))
+            }
+        })
+        .await;
+    }
+}
+
+// "put a service back to its last good revision; the next spec edit undoes it"; "Converged = zero requests".
+#[test]
+fn what_is_rolled_back_by_hand_stays_until_its_definition_changes_or_it_is_undone() {
+    live("steer_rollback", async |t| {
+        let mut operator = t.space.operator().start();
+        for tag in ["1", "2"] {
+            t.space.apply_object(&kept(tag, "1")).await;
+            t.space.wait_ready("shop", SOON).await;
+            runs(&t, &KEPT, tag).await;
+        }
+        eventually(SOON, "both revisions to be kept", async || {
+            let said = run(&t, &["history", "shop"]).await;
+            if said.out.lines().count() == 7 { Ok(()) } else { Err(said.out) }
+        })
+        .await;
+        let said = run(&t, &["history", "shop"]).await;
+        println!("{}{}", said.out, said.err);
+        assert!(said.err.contains("spec.services[log].update: keeps no history"), "{said:?}");
+        for (service, words) in [("log", "keeps no history; set history"), ("gone", "no such service")] {
+            let said = run(&t, &["rollback", "shop", service]).await;
+            assert!(said.code == Some(1) && said.err.contains(words), "{said:?}");
+        }
+        let said = run(&t, &["rollback", "shop", "web", "--to", "00000000"]).await;
+        assert!(said.code == Some(1) && said.err.contains("is not kept; there are: "), "{said:?}");
+
+        for (_, name) in KEPT {
+            let said = run(&t, &["rollback", "shop", name]).await;
+            assert_eq!(said.code, Some(0), "{said:?}");
+            assert!(
+                said.out.starts_with(&format!("{name}: {name}:2 (")) && said.out.contains(&format!("-> {name}:1 ("))
+            );
+        }
+        runs(&t, &KEPT, "1").await;
+        let web = wait_state(&t, "shop", "web", "RolledBack").await;
+        assert!(json::text(&web, "/message").contains("was put back by hand in place of"), "{web}");
+        let configs = t.space.list(Kind::ConfigMap).await;
+        assert!(configs.iter().any(|config| config["data"]["conf"] == "1"), "the content it was made from is there");
+        assert_at_rest(&t, "back").await;
+        let history = run(&t, &["history", "shop", "web"]).await;
+        println!("{}", history.out);
+        assert!(history.out.contains("current, rolled back to") && history.out.contains("written, rolled back from"));
+
+        // Neither an apply of the same manifest, nor an edit of another service, nor a new leader undoes it.
+        operator.restart();
+        t.space.apply_object(&kept("2", "1")).await;
+        t.space.apply_object(&kept("2", "2")).await;
+        runs(&t, &[(Kind::Deployment, "log")], "2").await;
+        runs(&t, &KEPT, "1").await;
+        assert_at_rest(&t, "applied").await;
+
+        // A count is no definition, and is kept by what runs.
+        t.space.patch("shop", json!({"spec": {"services": {"web": {"replicas": 3}}}})).await;
+        eventually(SOON, "three pods of what runs", async || {
+            let object = t.space.get(Kind::Deployment, "shop-web").await.unwrap_or_default();
+            let image = json::text(&object, "/spec/template/spec/containers/0/image");
+            if image == "web:1" && object["status"]["availableReplicas"] == 3 {
+                Ok(())
+            } else {
+                Err(object["status"].to_string())
+            }
+        })
+        .await;
+
+        let said = run(&t, &["rollback", "shop", "agent", "--undo"]).await;
+        assert_eq!(said.code, Some(0), "{said:?}");
+        runs(&t, &[(Kind::DaemonSet, "agent")], "2").await;
+        t.space.apply_object(&kept("3", "2")).await;
+        runs(&t, &KEPT, "3").await;
+        t.space.wait_ready("shop", SOON).await;
+        assert_at_rest(&t, "edited").await;
+
+        // What nobody keeps: the operator says so, and goes on.
+        assert_eq!(run(&t, &["rollback", "shop", "web"]).await.code, Some(0));
+        let object = t.space.get(Kind::AppStack, "shop").await.unwrap_or_default();
+        let asked = json::text(&object, "/metadata/annotations/appstack.dev~1rollback.web");
+        let (definition, _) = asked.split_once(':').expect("DEFINITION:REVISION");
+        let edit =
+            json!({"metadata": {"annotations": {"appstack.dev/rollback.web": format!("{definition}:00000000")}}});
+        t.space.patch("shop", edit).await;
+        runs(&t, &KEPT, "3").await;
+        t.space.wait_ready("shop", SOON).await;
+        let web = wait_state(&t, "shop", "web", "Ready").await;
+        assert_eq!(web["reason"], "RevisionNotKept", "{web}");
+        assert_at_rest(&t, "not-kept").await;
+        let edit = json!({"metadata": {"annotations": {"appstack.dev/rollback.web": "nothing"}}});
+        t.space.patch("shop", edit).await;
+        assert_at_rest(&t, "malformed").await;
+        t.space.wait_ready("shop", SOON).await;
     });
 }
