@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use appstack::cli::{
-    answer, check, events, graph, history, render, restart, rollback, run, scale, status, tree, validate, wait,
+    answer, check, events, graph, history, render, restart, rollback, run, scale, status, suspend, tree, validate, wait,
 };
 use appstack::generate;
 use clap::{Parser, Subcommand};
@@ -31,6 +31,8 @@ enum Command {
     Restart(restart::RestartArgs),
     History(history::HistoryArgs),
     Rollback(rollback::RollbackArgs),
+    Suspend(suspend::SuspendArgs),
+    Resume(suspend::ResumeArgs),
     Check(check::CheckArgs),
     /// Print the CustomResourceDefinition
     Crd,
@@ -51,6 +53,8 @@ fn main() -> ExitCode {
         Command::Restart(args) => restart::run(&args),
         Command::History(args) => history::run(&args),
         Command::Rollback(args) => rollback::run(&args),
+        Command::Suspend(args) => suspend::suspend(&args),
+        Command::Resume(args) => suspend::resume(&args),
         Command::Scale(args) => scale::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Crd => generated(generate::crd_yaml(), "CustomResourceDefinition"),

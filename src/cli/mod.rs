@@ -20,6 +20,7 @@ mod server;
 pub mod source;
 pub mod status;
 mod steering;
+pub mod suspend;
 mod table;
 pub mod tree;
 pub mod validate;

@@ -258,3 +258,74 @@ fn what_is_rolled_back_by_hand_stays_until_its_definition_changes_or_it_is_undon
         t.space.wait_ready("shop", SOON).await;
     });
 }
+
+// "`suspend` / `resume`: leave alone, take up again"; what is asked meanwhile waits.
+#[test]
+fn a_suspended_stack_is_left_as_it_is_and_takes_up_what_waited_when_it_is_resumed() {
+    live("steer_suspend", async |t| {
+        let _operator = t.space.operator().start();
+        t.space.apply_object(&shop()).await;
+        t.space.wait_ready("shop", SOON).await;
+        let dry = run(&t, &["suspend", "shop", "--dry-run", "client"]).await;
+        assert!(dry.code == Some(0) && dry.out == "shop: suspended (dry run)\n", "{dry:?}");
+        let said = run(&t, &["suspend", "shop"]).await;
+        assert!(said.code == Some(0) && said.out == "shop: suspended\n", "{said:?}");
+        assert!(run(&t, &["suspend", "shop"]).await.out.contains("is suspended already"));
+        operator_has_looked(&t, "suspended").await;
+        let from = t.audit().mark().await;
+        t.space.patch("shop", json!({"spec": {"services": {"db": {"image": "db:2"}}}})).await;
+        t.space.patch("shop", json!({"metadata": {"annotations": {"appstack.dev/restart.log": "1"}}})).await;
+        operator_has_looked(&t, "edited").await;
+        t.audit()
+            .since(from)
+            .await
+            .without(|name| is_signal(name) || name == "shop")
+            .assert_none("of a suspended stack");
+        let before = revision(&t, "log").await;
+
+        let said = run(&t, &["resume", "shop"]).await;
+        assert!(said.code == Some(0) && said.out == "shop: looked after\n", "{said:?}");
+        assert_eq!(run(&t, &["wait", "shop", "--timeout", "60s"]).await.code, Some(0));
+        assert_ne!(revision(&t, "log").await, before, "what was asked meanwhile is done");
+        let db = t.space.get(Kind::Deployment, "shop-db").await.unwrap_or_default();
+        assert_eq!(json::text(&db, "/spec/template/spec/containers/0/image"), "db:2");
+        assert_at_rest(&t, "resumed").await;
+    });
+}
+
+// "`required: false`: a dependency that is off by profile, unhealthy past its deadline, or failed, is a warning. An undefined one is an error always."
+#[test]
+fn what_is_not_required_is_waited_for_until_it_has_failed_and_only_then_passed_over() {
+    live("steer_optional", async |t| {
+        let _operator = t.space.operator().start();
+        let on = |name: &str, required: bool| json!({"image": "x:1", "dependsOn": {name: {"required": required}}});
+        let never = json!({"SIM_MODE": "never-ready"});
+        let shop = stack(
+            "shop",
+            &json!({
+                "off": {"image": "off:1", "profiles": ["local"]},
+                "late": {"image": "late:1", "env": never, "update": {"deadline": "4s"}},
+                "seed": {"image": "seed:1", "mode": "Job", "env": {"SIM_EXIT_CODE": "3", "SIM_RUN_FOR": "100ms"}},
+                "on-off": on("off", false), "on-late": on("late", false), "on-seed": on("seed", false),
+                "needs-late": on("late", true), "needs-seed": on("seed", true),
+            }),
+        );
+        let mut undefined = shop.clone();
+        undefined["spec"]["services"]["on-off"]["dependsOn"] = json!({"gone": {"required": false}});
+        let refused = t.space.try_apply(&undefined).await.unwrap_err();
+        assert!(refused.contains("dependsOn may name other services of this stack only"), "{refused}");
+
+        t.space.apply_object(&shop).await;
+        wait_state(&t, "shop", "on-late", "Waiting").await;
+        for (service, state) in [
+            ("on-off", "Ready"),
+            ("on-seed", "Ready"),
+            ("on-late", "Ready"),
+            ("needs-seed", "Failed"),
+            ("needs-late", "Failed"),
+        ] {
+            wait_state(&t, "shop", service, state).await;
+        }
+        assert!(t.space.get(Kind::Deployment, "shop-off").await.is_none());
+    });
+}
