@@ -32,6 +32,7 @@ mod shared;
 mod stacks;
 mod steer;
 mod storage;
+mod switches;
 mod teardown;
 mod update;
 mod upgrade;
