@@ -7,6 +7,7 @@ mod fills;
 mod kinds;
 mod laws;
 mod names;
+mod optional;
 mod promises;
 mod rollback;
 mod stacks;
