@@ -3,7 +3,7 @@
 //! law and the laws of statuses are checked at the end of each.
 
 /// What befalls it, and the test in which it does, as `module::test`.
-const SCENARIOS: [(&str, &str); 42] = [
+const SCENARIOS: [(&str, &str); 43] = [
     // Between the operator and the API server.
     (
         "the operator is killed after any write of a rollout",
@@ -40,6 +40,10 @@ const SCENARIOS: [(&str, &str); 42] = [
     (
         "a deadline passes: the operator's own",
         "update::a_stateful_set_and_a_daemon_set_fail_at_their_deadlines_with_those_behind_them_and_heal",
+    ),
+    (
+        "the next definition comes while the failed pod still stops",
+        "update::a_new_definition_is_not_failed_by_the_deadline_of_the_one_before",
     ),
     (
         "a rollout fails and is rolled back",
