@@ -180,7 +180,12 @@ pub(super) fn may_go(model: &Model, children: &Seen, delete: &Delete) {
     for (name, service) in &model.stack.services {
         let Some(live) = workload(model, name).and_then(|id| children.get(id)) else { continue };
         assert!(is_revision(live, &service.revision), "law: {id} goes, and {name} still runs an older template");
-        assert!(!matches!(phase(live), "new" | "rolling"), "law: {id} goes, and {name} is {}", phase(live));
+        let is_older = |pod: &Child| {
+            super::nodes::service(pod) == name && !pod.is_going() && pod.facts.template != live.facts.template
+        };
+        let mut pods = children.iter().filter(|(id, pod)| id.kind == Kind::Pod && !pod.facts.pod.ended);
+        let moves = matches!(phase(live), "new" | "rolling") && pods.any(|(_, pod)| is_older(pod));
+        assert!(!moves, "law: {id} goes, and {name} is {}", phase(live));
     }
 }
 

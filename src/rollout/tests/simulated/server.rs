@@ -270,8 +270,16 @@ fn take_over(kind: Kind, child: &mut Child, was: Option<&Child>, stated: Option<
     }
     let generation = was.and_then(|was| was.meta.generation);
     child.meta.generation = Some(generation.map_or(1, |generation| generation + i64::from(changed)));
-    let phase =
-        was.filter(|was| !changed || has_ended(was)).and_then(|was| was.annotation(PHASE)).unwrap_or("new").to_owned();
+    // What replaces no pod leaves the rollout where it is.
+    let goes_on = |was: &&Child| {
+        let (was, is) = (&was.facts, &child.facts);
+        was.template == is.template && was.spec_replicas == is.spec_replicas && was.suspended == is.suspended
+    };
+    let phase = was
+        .filter(|was| goes_on(was) || has_ended(was))
+        .and_then(|was| was.annotation(PHASE))
+        .unwrap_or("new")
+        .to_owned();
     set_phase(child, &phase);
 }
 
