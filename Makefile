@@ -14,6 +14,7 @@ help:
 	@echo "make bench-gate    how fast a dependant follows its dependency"
 	@echo "make bench-render  how long it takes to render a stack of 500 services in 50 networks"
 	@echo "make cluster-up    a control plane with simulated nodes (NAME=dev); make cluster-down stops it"
+	@echo "make node-up       two real nodes on this machine (Linux, root); make node-down ends them"
 
 demo:
 	@CLUSTER='$(CLUSTER)' e2e/demo/up.sh
@@ -57,3 +58,4 @@ bench-render:
 	cargo bench --quiet --bench render
 
 include e2e/cluster/cluster.mk
+include e2e/node/node.mk

@@ -137,7 +137,14 @@ impl World {
         let live = self.children.get(&write.id).cloned();
         let (guard, replicas, keep, good) = match &write.body {
             Body::Object { guard, replicas, keep, good } => (guard, replicas, keep, good),
-            Body::Restore { from, good, failed, .. } => return self.restore(&write.id, from, good, failed),
+            Body::Restore { from, good, failed, replicas, .. } => {
+                self.restore(&write.id, from, good, failed.as_deref());
+                if replicas.is_some() {
+                    Arc::make_mut(self.children.get_mut(&write.id).expect("it is there")).facts.spec_replicas =
+                        *replicas;
+                }
+                return;
+            }
             Body::Scale { count } => {
                 let child = Arc::make_mut(self.children.get_mut(&write.id).expect("only what is there is scaled"));
                 child.facts.spec_replicas = Some(*count);
@@ -202,14 +209,16 @@ impl World {
         self.children.insert(write.id.clone(), Arc::new(child));
     }
 
-    fn restore(&mut self, id: &ChildId, from: &ChildId, good: &str, failed: &str) {
+    fn restore(&mut self, id: &ChildId, from: &ChildId, good: &str, failed: Option<&str>) {
         let template = self.records[from].clone();
         let object = json!({"metadata": {}, "spec": {"template": template}});
         let read: Child = serde_json::from_value(object).unwrap();
         let child = Arc::make_mut(self.children.get_mut(id).expect("only what is there goes back"));
         let notes = child.meta.annotations.get_or_insert_default();
-        for (key, value) in [(labels::REVISION, good), (labels::LAST_GOOD, good), (labels::FAILED_REVISION, failed)] {
-            notes.insert(key.into(), value.into());
+        notes.remove(labels::FAILED_REVISION);
+        notes.extend(failed.map(|failed| (labels::FAILED_REVISION.to_owned(), failed.to_owned())));
+        for key in [labels::REVISION, labels::LAST_GOOD] {
+            notes.insert(key.into(), good.into());
         }
         child.digest = Some(Digest::of(&template));
         child.facts.moved = None;
