@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::world::{World, condition, progressing};
@@ -71,6 +72,31 @@ impl World {
         });
         self.pod(id, 9, false);
         self.bind_claims(id);
+    }
+
+    /// A Job has used up its tries; any other stands still until its deadline.
+    pub(super) fn fail(&mut self, id: &ChildId) {
+        match id.kind {
+            Kind::Job => {
+                let may = self.children.get(id).is_some_and(|job| !has_ended(job) && !job.facts.suspended);
+                if may {
+                    self.drop_pods(id);
+                    self.alter(id, |child| child.facts.conditions = vec![condition("Failed", "True")]);
+                }
+            }
+            Kind::Deployment => {
+                self.set_out(id);
+                self.alter(id, |child| {
+                    child.facts.conditions = vec![progressing("False", "ProgressDeadlineExceeded")];
+                });
+            }
+            Kind::StatefulSet | Kind::DaemonSet => {
+                self.set_out(id);
+                // Longer ago than any deadline.
+                self.alter(id, |child| child.facts.moved = Timestamp::from_second(-1_000_000).ok());
+            }
+            _ => {}
+        }
     }
 
     fn drop_pods(&mut self, of: &ChildId) {

@@ -324,7 +324,7 @@ impl Operator {
                 let said = stated(*replicas, notes);
                 let answer = pass.start(model, id, false, |server| server.apply(id, body, child, guard, &said))?;
                 match answer {
-                    Err(Failure::NameTaken) => Self::take_back(pass, model, id, said)?,
+                    Err(Failure::NameTaken) => Self::take_back(pass, model, id, (body, child), said, false)?,
                     other => other.map(Some),
                 }
             }
@@ -337,8 +337,11 @@ impl Operator {
                 let body = Arc::new(body);
                 let notes = [(labels::KEPT_REPLICAS, keep.as_ref()), (labels::LAST_GOOD, Some(good))];
                 let mut said = stated(*replicas, notes);
-                said.notes.push((labels::FAILED_REVISION, failed.clone()));
-                pass.start(model, id, true, |server| server.apply(id, &body, &child, guard, &said))?.map(Some)
+                said.notes.extend(failed.clone().map(|failed| (labels::FAILED_REVISION, failed)));
+                match pass.start(model, id, true, |server| server.apply(id, &body, &child, guard, &said))? {
+                    Err(Failure::NameTaken) => Self::take_back(pass, model, id, (&body, &child), said, true)?,
+                    other => other.map(Some),
+                }
             }
         };
         Ok(answer.map(|child| {
@@ -353,7 +356,9 @@ impl Operator {
         pass: &mut Pass<'_>,
         model: &Model,
         id: &ChildId,
+        (body, child): (&Arc<Value>, &Child),
         mut said: Stated,
+        goes_back: bool,
     ) -> Result<Result<Option<Child>, Failure>, Dead> {
         let Some(live) = pass.server.child(id).cloned() else { return Ok(Err(Failure::Stale)) };
         let wanted = &model.wanted[id];
@@ -375,7 +380,6 @@ impl Operator {
                 guard = Guard::Version(uid, live.meta.resource_version.clone().unwrap_or_default());
             }
         }
-        let (body, child) = &model.bodies[id];
-        Ok(pass.start(model, id, false, |server| server.apply(id, body, child, &guard, &said))?.map(Some))
+        Ok(pass.start(model, id, goes_back, |server| server.apply(id, body, child, &guard, &said))?.map(Some))
     }
 }
