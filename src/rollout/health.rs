@@ -140,9 +140,9 @@ fn of_job(job: &Child) -> Progress {
     }
 }
 
-/// Whether some pod of this revision has run its container, however it ended.
+/// Whether some pod of this revision has run its container, however it ended. One that was told to go says nothing of the run that follows.
 pub fn has_started<'a>(mut pods: impl Iterator<Item = &'a Child>, revision: &str) -> bool {
-    pods.any(|pod| pod.annotation(labels::REVISION) == Some(revision) && pod.facts.pod.has_run)
+    pods.any(|pod| !pod.is_going() && pod.annotation(labels::REVISION) == Some(revision) && pod.facts.pod.has_run)
 }
 
 /// What ails the pods of this revision, or keeps one from starting: reason and message.

@@ -231,6 +231,21 @@ fn what_is_rolled_back_by_hand_stays_until_its_definition_changes_or_it_is_undon
         })
         .await;
 
+        // A workload that somebody deletes comes back as it was put back, and never otherwise.
+        t.space.delete(Kind::Deployment, "shop-web").await;
+        eventually(SOON, "the Deployment to be made anew", async || {
+            let history = t.observer.of(Kind::Deployment, "shop-web").await;
+            let gone = history.iter().position(|seen| seen.deleted).ok_or("not gone yet")?;
+            let anew: Vec<&str> = history[gone + 1..]
+                .iter()
+                .map(|seen| json::text(&seen.object, "/spec/template/spec/containers/0/image"))
+                .collect();
+            assert!(anew.iter().all(|image| *image == "web:1"), "{anew:?}");
+            if anew.is_empty() { Err("not made yet".to_owned()) } else { Ok(()) }
+        })
+        .await;
+        runs(&t, &[(Kind::Deployment, "web")], "1").await;
+
         let said = run(&t, &["rollback", "shop", "agent", "--undo"]).await;
         assert_eq!(said.code, Some(0), "{said:?}");
         runs(&t, &[(Kind::DaemonSet, "agent")], "2").await;

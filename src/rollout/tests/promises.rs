@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
 use super::world::{UID, World, condition, id, model, other_digest, progressing};
@@ -55,6 +57,18 @@ fn a_started_dependency_need_not_be_healthy() {
     assert!(held(&world, "web"));
     world.started_pod("db"); // in a crash loop
     assert_eq!(world.pass(), [id("web")]);
+}
+
+#[test]
+fn a_pod_that_was_told_to_go_does_not_stand_for_the_run_that_follows() {
+    let mut world = World::new(
+        &json!({"db": {"image": "db:1", "mode": "Job"}, "web": {"image": "web:1", "dependsOn": {"db": {"condition": "Started"}}}}),
+    );
+    world.started_pod("db"); // of a Job that somebody deleted
+    let pod = ChildId { kind: Kind::Pod, name: "db-pod".into() };
+    Arc::make_mut(world.children.get_mut(&pod).unwrap()).meta.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+    world.pass();
+    assert!(held(&world, "web"));
 }
 
 #[test]

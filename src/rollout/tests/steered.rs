@@ -214,3 +214,107 @@ fn restarts_push_no_definition_out_of_the_history() {
     assert!(kept.contains(&format!("s-web-{first}")), "{kept:?}");
     assert!(kept.len() <= 3, "the newest of each definition, and what its workload would go back to: {kept:?}");
 }
+
+/// Numbers that look like chance and are the same for the same seed.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % u64::try_from(sides).unwrap()).unwrap()
+    }
+}
+
+const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+
+fn random_services(dice: &mut Dice) -> Value {
+    let mut services = json!({});
+    for (at, name) in NAMES.iter().enumerate() {
+        let mut service = json!({"image": format!("{name}:0")});
+        match dice.roll(6) {
+            0 => service["mode"] = json!("Global"),
+            1 => service["mode"] = json!("Job"),
+            _ => {}
+        }
+        if service["mode"] != "Job" && dice.roll(3) > 0 {
+            service["update"] = json!({"history": 1 + dice.roll(3)});
+        }
+        for on in &NAMES[..at] {
+            if dice.roll(2) == 0 {
+                service["dependsOn"][*on] = json!({"restart": dice.roll(2) == 0});
+            }
+        }
+        services[*name] = service;
+    }
+    services
+}
+
+/// What is kept of a service, or something that is not.
+fn any_revision(world: &World, service: &str, dice: &mut Dice) -> String {
+    let of = |child: &crate::child::Child| child.label(labels::HISTORY_OF) == service;
+    let kept = world.children.iter().filter(|(id, child)| id.kind == Kind::Record && of(child));
+    let mut all: Vec<String> =
+        kept.filter_map(|(_, child)| child.annotation(labels::REVISION)).map(str::to_owned).collect();
+    all.push("00000000".into());
+    all.swap_remove(dice.roll(all.len()))
+}
+
+/// Edits, restarts and rollbacks by hand in any order, some in the middle of others: it comes to rest; at rest, what was put back runs, if it is kept, and else what is written; and without
+/// what was put back, everything is as if it had been made from nothing.
+#[test]
+fn whatever_is_asked_in_whatever_order_comes_to_rest_and_can_be_taken_back() {
+    for seed in (1..=40_u64).chain([290]) {
+        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut services = random_services(&mut dice);
+        let mut annotations = serde_json::Map::new();
+        let mut world = World::new(&services);
+        for step in 0..10 {
+            let name = NAMES[dice.roll(NAMES.len())];
+            match dice.roll(5) {
+                0 | 1 => services[name]["image"] = json!(format!("{name}:{}", dice.roll(3))),
+                2 => drop(annotations.insert(requests::restart(name), json!(step.to_string()))),
+                3 => {
+                    let (of, to) = (&world.stack.services[name].definition, any_revision(&world, name, &mut dice));
+                    annotations.insert(requests::rollback(name), json!(format!("{of}:{to}")));
+                }
+                _ => drop(annotations.remove(&requests::rollback(name))),
+            }
+            ask(&mut world, &services, &Value::Object(annotations.clone()));
+            match dice.roll(3) {
+                0 => world.settle(),
+                1 => drop(world.pass()),
+                _ => {}
+            }
+        }
+        world.settle();
+        assert!(world.pass().is_empty(), "seed {seed}: at rest");
+        let plan = world.plan();
+        for (name, service) in &world.stack.services {
+            let now = world.workload(name).and_then(|child| child.annotation(labels::REVISION));
+            match (&plan.steps[name], &service.put_back) {
+                (step, Some(to)) if is_back(step) => assert_eq!(now, Some(&**to), "seed {seed}: {name}"),
+                (Step::Done, _) => assert_eq!(now, Some(&*service.revision), "seed {seed}: {name}"),
+                (Step::Failed(cause), _) => assert!(!cause.path.is_empty(), "seed {seed}: {name} {cause:?}"),
+                // Behind one that runs on, behind one that was put back.
+                (Step::Hold(waits), _) => {
+                    assert!(!waits.is_empty() && plan.steps.values().any(is_back), "seed {seed}: {name} {waits:?}");
+                }
+                (step @ Step::Apply, _) => panic!("seed {seed}: {name} is {step:?} at rest"),
+            }
+        }
+        annotations.retain(|key, _| !key.starts_with("appstack.dev/rollback."));
+        let restarts = Value::Object(annotations);
+        ask(&mut world, &services, &restarts);
+        world.settle();
+        let mut fresh = World::new(&services);
+        ask(&mut fresh, &services, &restarts);
+        fresh.settle();
+        for name in NAMES {
+            let id = fresh.id(name);
+            assert_eq!(world.templates.get(&id), fresh.templates.get(&id), "seed {seed}: {name}");
+            assert_eq!(world.plan().steps[name], Step::Done, "seed {seed}: {name}");
+        }
+    }
+}

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -31,10 +30,6 @@ pub(super) struct World {
     pub(super) claim_templates: BTreeMap<ChildId, Value>,
     /// Templates that are kept.
     pub(super) records: BTreeMap<ChildId, Value>,
-    /// Pods that write to the claim with room for one.
-    pub(super) writers: BTreeSet<String>,
-    /// Pods take their time to go.
-    pub(super) lingering: bool,
     version: u64,
 }
 
@@ -69,8 +64,6 @@ impl World {
             templates: BTreeMap::new(),
             claim_templates: BTreeMap::new(),
             records: BTreeMap::new(),
-            writers: BTreeSet::new(),
-            lingering: false,
             version: 0,
         }
     }
@@ -123,18 +116,14 @@ impl World {
     /// An object goes, and its pods with it, or they stay behind without an owner.
     pub(super) fn delete(&mut self, id: &ChildId, orphan: bool) {
         let Some(uid) = self.children.remove(id).and_then(|child| child.meta.uid.clone()) else { return };
-        let lingering = self.lingering;
         self.children.retain(|id, child| {
             if id.kind != Kind::Pod || child.owner().is_none_or(|owner| owner.uid != uid) {
                 return true;
             }
-            let pod = Arc::make_mut(child);
             if orphan {
-                pod.meta.owner_references = None;
-            } else {
-                pod.meta.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+                Arc::make_mut(child).meta.owner_references = None;
             }
-            orphan || lingering
+            orphan
         });
     }
 
@@ -279,7 +268,6 @@ impl World {
     pub(super) fn settle(&mut self) {
         for _ in 0..200 {
             let written = self.pass();
-            self.reap();
             for id in self.starters() {
                 self.bring_home(&id);
             }
