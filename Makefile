@@ -1,5 +1,5 @@
 # The two that a newcomer needs: `make demo` and `make test`. Both build what they need first.
-.PHONY: help demo demo-down test build generate golden lint lint-manifests bench-gate bench-render
+.PHONY: help demo demo-down test build generate golden laws lint lint-manifests bench-gate bench-render
 
 help:
 	@echo "make demo          a stack rolled out before your eyes (CLUSTER=current: on your own cluster)"
@@ -9,6 +9,7 @@ help:
 	@echo "make build         target/release/appstack"
 	@echo "make generate      files that come from the code: crds/appstack.yaml, manifests/rbac.yaml"
 	@echo "make golden        writes the golden files anew; read the diff"
+	@echo "make laws          10,000 histories of random stacks on a simulated cluster (LAWS_SEED=random: others than last time)"
 	@echo "make lint          formatting and lints"
 	@echo "make lint-manifests kube-score over what the samples become"
 	@echo "make bench-gate    how fast a dependant follows its dependency"
@@ -36,6 +37,9 @@ generate:
 
 golden:
 	UPDATE_GOLDEN=1 cargo test --quiet --lib golden
+
+laws:
+	LAWS_HISTORIES=$${LAWS_HISTORIES:-10000} cargo test --quiet --package appstack --lib simulated -- --nocapture
 
 lint:
 	cargo fmt --all --check

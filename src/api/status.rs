@@ -14,7 +14,7 @@ pub struct AppStackStatus {
     /// The generation of the spec that this status is about; -1 before the operator has looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Which requests this status takes into account: a hash of the annotations `appstack.dev/restart.*`, which do not move the generation. None
+    /// Which requests this status takes into account: a hash of the annotations `appstack.dev/restart.*` and `rollback.*`, which do not move the generation. None
     /// where there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_requests: Option<String>,
@@ -75,7 +75,7 @@ pub struct ServiceStatus {
 }
 
 /// Where a service stands. `Pending`: nothing done yet. `Waiting`: for a dependency. `Progressing`: rolling out. `Ready`. `Completed`: its Job is
-/// done. `Degraded`: rolled out once, not all pods ready. `Failed`: help is needed. `RolledBack`: the last definition failed, the one before runs. `Stopped`: no pods wanted.
+/// done. `Degraded`: rolled out once, not all pods ready. `Failed`: help is needed. `RolledBack`: the last definition failed, or a person put an earlier one back, and that runs. `Stopped`: no pods wanted.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[allow(missing_docs)] // described above
 pub enum ServiceState {

@@ -92,8 +92,15 @@ impl Round {
         if !unknown.is_empty() {
             return Err(unknown);
         }
-        let is_asked =
-            |name: &str| if named.is_empty() { !is_job(&before, name) } else { named.iter().any(|n| n == name) };
+        let put_back = |name: &str| before.services.get(name).is_some_and(|service| service.put_back.is_some());
+        let refused: Vec<String> =
+            named.iter().filter(|name| put_back(name)).map(|name| is_put_back(stack, name)).collect();
+        if !refused.is_empty() {
+            return Err(refused);
+        }
+        let is_asked = |name: &str| {
+            if named.is_empty() { !is_job(&before, name) && !put_back(name) } else { named.iter().any(|n| n == name) }
+        };
         let annotations: BTreeMap<String, String> = before
             .order
             .iter()
@@ -101,8 +108,10 @@ impl Round {
             .map(|name| (requests::restart(name), stamp.to_owned()))
             .collect();
         if annotations.is_empty() {
-            let jobs = before.order.join(", ");
-            return Err(vec![format!("every service is a Job, which runs again only when it is named: {jobs}")]);
+            let all = before.order.join(", ");
+            return Err(vec![format!(
+                "every service is a Job, which runs again only when it is named, or was rolled back by hand: {all}"
+            )]);
         }
         let mut written = stack.clone();
         written.metadata.annotations.get_or_insert_default().extend(annotations.clone());
@@ -110,13 +119,18 @@ impl Round {
         let moves: Vec<&str> = after
             .order
             .iter()
-            .filter(|name| revision(&before, name) != revision(&after, name))
+            .filter(|name| revision(&before, name) != revision(&after, name) && !put_back(name))
             .map(String::as_str)
             .collect();
         let table = table(stack, &after, &moves, is_asked);
         let notes = notes(stack, &after, &moves);
         Ok(Round { annotations, table, notes })
     }
+}
+
+fn is_put_back(stack: &AppStack, service: &str) -> String {
+    let name = stack.metadata.name.as_deref().unwrap_or_default();
+    format!("{service} was rolled back by hand, and stays as it is; `appstack rollback {name} {service} --undo` first")
 }
 
 fn revision<'a>(stack: &'a Stack, service: &str) -> Option<&'a str> {
@@ -162,6 +176,8 @@ fn notes(written: &AppStack, stack: &Stack, moves: &[&str]) -> Vec<String> {
     if !left_out.is_empty() {
         notes.push(format!("left as they are: {}; a Job runs again only when it is named", left_out.join(", ")));
     }
+    let put_back = stack.services.values().filter(|service| service.put_back.is_some());
+    notes.extend(put_back.map(|service| is_put_back(written, &service.name)));
     let status = written.status.clone().unwrap_or_default();
     for (name, service) in status.services.iter().filter(|(name, _)| stack.services.contains_key(*name)) {
         let state = service.state.as_str();
@@ -259,13 +275,28 @@ migrate   runs again         db
                 &[],
                 "spec.suspend: the operator leaves this stack alone; `appstack resume shop` first",
             ),
-            (jobs, &[], "every service is a Job, which runs again only when it is named: one"),
+            (
+                jobs,
+                &[],
+                "every service is a Job, which runs again only when it is named, or was rolled back by hand: one",
+            ),
             (broken, &[], "the operator changes nothing of a stack that cannot be run as it is written"),
         ] {
             let refusals = of(&rest, named).unwrap_err();
             assert!(refusals[0].starts_with(says), "{refusals:?}");
         }
         assert!(of(&json!({"profiles": ["dev"]}), &["debug"]).is_ok());
+    }
+
+    #[test]
+    fn what_was_rolled_back_by_hand_stays_as_it_is() {
+        let mut stack = stack(&json!({}));
+        let definition = looked_after(&stack).unwrap().services["cache"].definition.clone();
+        stack.metadata.annotations = Some([(requests::rollback("cache"), format!("{definition}:0123abcd"))].into());
+        let says = "cache was rolled back by hand, and stays as it is; `appstack rollback shop cache --undo` first";
+        assert_eq!(Round::of(&stack, &["cache".to_owned()], "1").unwrap_err(), [says]);
+        let all = Round::of(&stack, &[], "1").unwrap();
+        assert!(!all.table.contains("\ncache") && all.notes.contains(&says.to_owned()), "{all:?}");
     }
 
     #[test]

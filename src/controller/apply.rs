@@ -186,7 +186,11 @@ async fn send(
         Body::Restore { guard, replicas, keep, from, good, failed } => {
             let record = writer.look_whole(&key.namespace, from).await?.ok_or(Failure::Stale)?;
             let body = body(wanted, id, guard, *replicas, [keep.as_deref(), Some(good)]);
-            let child = writer.apply(&key.namespace, id, &restored(body, &record, good, failed), false).await?;
+            let body = restored(body, &record, good, failed.as_deref());
+            let child = match writer.apply(&key.namespace, id, &body, *guard == Guard::Absent).await {
+                Err(Failure::NameTaken) => take_back(context, key, stack, id, wanted, body).await?,
+                other => other?,
+            };
             let read = ReadBack { digest: child.digest, count: child.facts.spec_replicas };
             context.store.wrote(id.kind, child);
             Ok(read)
@@ -256,11 +260,13 @@ fn keep_count(body: &mut Value, live: &Child) {
 /// What is noted down on a workload for later.
 const NOTES: [&str; 2] = [labels::KEPT_REPLICAS, labels::LAST_GOOD];
 
-/// The body with the template that was good, and with what became of the one that is wanted.
-fn restored(mut body: Value, record: &Value, good: &str, failed: &str) -> Value {
+/// The body with the template that was good, and with what became of the one that is written.
+fn restored(mut body: Value, record: &Value, good: &str, failed: Option<&str>) -> Value {
     body["spec"]["template"] = record["data"]["template"].clone();
     body["metadata"]["annotations"][labels::REVISION] = json!(good);
-    body["metadata"]["annotations"][labels::FAILED_REVISION] = json!(failed);
+    if let Some(failed) = failed {
+        body["metadata"]["annotations"][labels::FAILED_REVISION] = json!(failed);
+    }
     body["metadata"]["annotations"][labels::SENT] = json!(Digest::wanted(&body).to_string());
     body
 }

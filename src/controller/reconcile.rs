@@ -165,7 +165,7 @@ async fn roll_out(
 
 /// Deletes whose time has come although some writes are still to come: those of a service of which nothing is to be written; and when nothing is to be
 /// written at all, the rest.
-fn ripe<'a>(plan: &'a Plan, stack: &'a Stack, wanted: &'a Children) -> impl Iterator<Item = &'a Delete> {
+pub(crate) fn ripe<'a>(plan: &'a Plan, stack: &'a Stack, wanted: &'a Children) -> impl Iterator<Item = &'a Delete> {
     let unwritten = |service: &str| {
         let of_it = |write: &Write| wanted.get(&write.id).is_some_and(|w| w.part == Part::Service(service.to_owned()));
         plan.writes.iter().any(of_it)

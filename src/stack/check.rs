@@ -76,6 +76,8 @@ pub fn check(written: &AppStack, most: PodSecurity) -> Result<Stack, Problems> {
     }
     // A restart is the same definition once more.
     for (name, service) in &mut services {
+        service.definition.clone_from(&service.revision);
+        service.put_back = requests::put_back(written, service, &mut warnings);
         if let Some(stamp) = requests::stamp(written, name, &mut warnings) {
             service.revision = Digest::of(&json!([service.revision, {"restart": stamp}])).hex8();
         }
@@ -193,6 +195,8 @@ fn service(
     Service {
         name: name.to_owned(),
         revision: definition::revision(name, written, spec),
+        definition: String::new(), // known when all services are
+        put_back: None,
         workload,
         image: written.image.clone(),
         pull_policy: written.image_pull_policy,

@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use kube::ResourceExt;
 use serde_json::json;
 
-use super::model::Problem;
+use super::model::{Problem, Service, Workload};
 use crate::api::AppStack;
 use crate::child::digest::Digest;
 
 const RESTART: &str = "appstack.dev/restart.";
+const ROLLBACK: &str = "appstack.dev/rollback.";
 /// Longest request that is heard, in bytes.
 const LONGEST: usize = 63;
 
@@ -21,10 +22,16 @@ pub fn restart(service: &str) -> String {
     format!("{RESTART}{service}")
 }
 
+/// Annotation by which the pods of a service are made from an earlier revision: `DEFINITION:REVISION`, for as long as the definition is that one. So an
+/// edit of the service undoes it, and a restart does not.
+pub fn rollback(service: &str) -> String {
+    format!("{ROLLBACK}{service}")
+}
+
 /// A hash of all requests; none where there are none.
 pub fn heard(stack: &AppStack) -> Option<String> {
     let asked: BTreeMap<&String, &String> =
-        stack.annotations().iter().filter(|(key, _)| key.starts_with(RESTART)).collect();
+        stack.annotations().iter().filter(|(key, _)| key.starts_with(RESTART) || key.starts_with(ROLLBACK)).collect();
     (!asked.is_empty()).then(|| Digest::of(&json!(asked)).hex8())
 }
 
@@ -48,6 +55,24 @@ pub(super) fn stamp<'a>(stack: &'a AppStack, service: &str, warnings: &mut Vec<P
         return None;
     }
     Some(stamp)
+}
+
+/// The revision that a person wants back, while the definition is still the one that it was asked against.
+pub(super) fn put_back(stack: &AppStack, service: &Service, warnings: &mut Vec<Problem>) -> Option<String> {
+    let key = rollback(&service.name);
+    let asked = stack.annotations().get(&key)?;
+    let mut warn = |message: &str| {
+        warnings.push(Problem::new(format!("metadata.annotations[{key}]"), message));
+        None
+    };
+    if matches!(service.workload, Workload::Job(_)) {
+        return warn("has no effect: a Job has no pods to go back to; change the service to run it again");
+    }
+    let is_hash = |text: &str| text.len() == 8 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    match asked.split_once(':') {
+        Some((from, to)) if is_hash(from) && is_hash(to) => (from == service.definition).then(|| to.to_owned()),
+        _ => warn("has no effect: must be DEFINITION:REVISION, as `appstack rollback` writes it"),
+    }
 }
 
 #[cfg(test)]
@@ -108,9 +133,34 @@ mod tests {
     }
 
     #[test]
+    fn what_is_put_back_stays_until_the_definition_changes_and_a_restart_changes_none() {
+        let definition = checked(&json!({})).services["db"].definition.clone();
+        let asked = |value: &str, rest: &str| {
+            let stack = checked(&json!({rollback("db"): value, restart("db"): rest}));
+            (stack.services["db"].put_back.clone(), stack.warnings.len())
+        };
+        let good = Some("0123abcd".to_owned());
+        assert_eq!(asked(&format!("{definition}:0123abcd"), "").0, good);
+        assert_eq!(asked(&format!("{definition}:0123abcd"), "1").0, good);
+        let silent = asked("00000000:0123abcd", "");
+        assert_eq!(silent.0, None, "undone by an edit");
+        for wrong in [
+            "",
+            "x",
+            &definition,
+            &format!("{definition}:"),
+            &format!("{definition}:0123ABCD"),
+            &format!("{definition}:0123abcde"),
+        ] {
+            assert_eq!(asked(wrong, ""), (None, silent.1 + 1), "{wrong}");
+        }
+    }
+
+    #[test]
     fn the_key_of_the_longest_name_is_one_that_the_server_takes() {
-        let name = restart(&"x".repeat(53));
-        assert!(name.split_once('/').is_some_and(|(_, name)| name.len() <= 63), "{name}");
+        for name in [restart(&"x".repeat(53)), rollback(&"x".repeat(53))] {
+            assert!(name.split_once('/').is_some_and(|(_, name)| name.len() <= 63), "{name}");
+        }
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod reach;
 mod routes;
 mod samples;
 mod scaling;
+mod scenarios;
 mod shared;
 mod stacks;
 mod steer;
