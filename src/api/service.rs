@@ -150,7 +150,8 @@ pub struct Service {
     /// Run in the container right after its start; if it fails, the container is killed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post_start: Option<Hook>,
-    /// Run in the container before it is asked to stop; counts as part of `stopGracePeriod`.
+    /// Run in the container before it is asked to stop; counts as part of `stopGracePeriod`. Unset: a pod with ports that is replaced `StartFirst` goes on
+    /// serving for 5 s, so that no client is sent to one that has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pre_stop: Option<Hook>,
     /// Time to stop in before it is killed; unset: 30s.

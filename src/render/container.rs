@@ -1,15 +1,16 @@
 //! The container of a service, and those that run before it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{
     ConfigMapEnvSource, Container, ContainerPort, EnvFromSource, EnvVar, EnvVarSource, ExecAction, Lifecycle,
-    LifecycleHandler, ResourceRequirements, SecretEnvSource, SecretKeySelector, VolumeMount,
+    LifecycleHandler, ResourceRequirements, SecretEnvSource, SecretKeySelector, SleepAction, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::volumes::{self, SeenBy};
-use super::{filled, probe, security};
+use super::{drain, filled, probe, security};
 use crate::api::PullPolicy;
 use crate::child::digest::Digest;
 use crate::stack::{self, EnvFrom, EnvSource, Mount, Resources, Service, Value};
@@ -41,7 +42,7 @@ pub(super) fn container(stack: &stack::Stack, service: &Service) -> Container {
         ),
         lifecycle: filled(Lifecycle {
             post_start: service.post_start.as_deref().map(hook),
-            pre_stop: service.pre_stop.as_deref().map(hook),
+            pre_stop: service.pre_stop.as_deref().map(hook).or_else(|| sleep(drain::drain(service))),
             ..Lifecycle::default()
         }),
         liveness_probe: probes.liveness,
@@ -172,6 +173,12 @@ fn env_from(stack: &stack::Stack, from: &EnvFrom) -> EnvFromSource {
 /// Hooks run as they are written: the kubelet expands nothing in them.
 fn hook(words: &[String]) -> LifecycleHandler {
     LifecycleHandler { exec: Some(ExecAction { command: Some(words.to_vec()) }), ..LifecycleHandler::default() }
+}
+
+/// The kubelet itself waits: no program of the image is needed.
+fn sleep(time: Duration) -> Option<LifecycleHandler> {
+    let seconds = i64::try_from(time.as_secs()).ok().filter(|seconds| *seconds > 0)?;
+    Some(LifecycleHandler { sleep: Some(SleepAction { seconds }), ..LifecycleHandler::default() })
 }
 
 pub(super) fn pull_policy(policy: PullPolicy) -> String {

@@ -8,6 +8,7 @@ mod budget;
 mod claim;
 mod config;
 mod container;
+mod drain;
 mod job;
 mod metadata;
 mod network_policy;

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{Part, Settings, container, filled, metadata, placement, security, volumes};
+use super::{Part, Settings, container, drain, filled, metadata, placement, security, volumes};
 use crate::api::{DnsConfig, NetworkMode};
 use crate::child::labels;
 use crate::stack::{Service, Stack, Workload};
@@ -51,7 +51,7 @@ pub(super) fn template(stack: &Stack, service: &Service, settings: &Settings) ->
             security_context: Some(security::of_pod(service)),
             service_account_name: service.service_account.clone(),
             share_process_namespace: service.init.then_some(true),
-            termination_grace_period_seconds: i64::try_from(service.stop_grace.as_millis().div_ceil(1000)).ok(),
+            termination_grace_period_seconds: grace(service),
             tolerations: filled(placement::tolerations(&service.placement)),
             topology_spread_constraints: filled(placement::spread(stack, service)),
             volumes: filled(volumes::volumes(stack, &service.mounts)),
@@ -62,6 +62,11 @@ pub(super) fn template(stack: &Stack, service: &Service, settings: &Settings) ->
 
 pub(super) fn pull_secrets(service: &Service) -> Option<Vec<LocalObjectReference>> {
     filled(service.pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect())
+}
+
+/// The process has all of its own time once it is asked to stop.
+fn grace(service: &Service) -> Option<i64> {
+    i64::try_from((drain::drain(service) + service.stop_grace).as_millis().div_ceil(1000)).ok()
 }
 
 /// The recommended labels, in which the user's win, and those that Services, policies and affinities select by.

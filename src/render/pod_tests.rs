@@ -101,3 +101,56 @@ fn a_volume_is_not_filled_again_because_its_reader_changed() {
     let pod = |image: &str| filler("Baseline", &json!({"image": image}))["spec"].clone();
     assert_eq!(pod("llm:1"), pod("llm:2"));
 }
+
+#[test]
+fn a_pod_that_others_dial_serves_on_until_they_know_that_it_goes() {
+    let of = |kind: Kind, service: Value| {
+        let workload = only(kind, &json!({"services": {"web": service}}));
+        let pod = &workload["spec"]["template"]["spec"];
+        let grace = pod["terminationGracePeriodSeconds"].as_i64().unwrap();
+        (pod["containers"][0]["lifecycle"]["preStop"].clone(), grace)
+    };
+    let with = |more: Value| {
+        let mut service = json!({"image": "a:1", "ports": {"http": {"port": 80}}});
+        service.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        of(Kind::Deployment, service)
+    };
+    let sleep = json!({"sleep": {"seconds": 5}});
+    assert_eq!(with(json!({})), (sleep.clone(), 35), "the process keeps all of its time to stop");
+    assert_eq!(with(json!({"stopGracePeriod": "1s", "update": {"order": "StartFirst"}})), (sleep, 6));
+
+    assert_eq!(of(Kind::Deployment, json!({"image": "a:1"})), (Value::Null, 30), "nobody dials it");
+    assert_eq!(with(json!({"update": {"order": "StopFirst"}})), (Value::Null, 30), "there may be no other to serve");
+    let job = json!({"image": "a:1", "mode": "Job", "ports": {"http": {"port": 80}}});
+    assert_eq!(of(Kind::Job, job), (Value::Null, 30));
+    let (hook, grace) = with(json!({"preStop": {"exec": ["drain"]}}));
+    assert_eq!((hook, grace), (json!({"exec": {"command": ["drain"]}}), 30), "it knows better");
+    let patch = |spec: Value| with(json!({"podTemplatePatch": {"spec": spec}}));
+    assert_eq!(patch(json!({"terminationGracePeriodSeconds": 2})), (Value::Null, 2));
+    let hook = json!({"exec": {"command": ["drain"]}});
+    let patched = patch(json!({"containers": [{"name": "web", "lifecycle": {"preStop": hook}}]}));
+    assert_eq!(patched, (hook, 30), "a hook has one handler");
+}
+
+/// `RollingUpdate` starts the new pod while the old one is still stopping.
+#[test]
+fn stop_first_waits_for_the_end_of_all_pods_that_it_stops() {
+    let strategy = |count: Value, parallelism: i32| {
+        let mut web = json!({"image": "a:1", "resources": {"requests": {"cpu": 1}}, "update": {"order": "StopFirst", "parallelism": parallelism}});
+        web.as_object_mut().unwrap().extend(count.as_object().unwrap().clone());
+        only(Kind::Deployment, &json!({"services": {"web": web}}))["spec"]["strategy"].clone()
+    };
+    let recreate = json!({"type": "Recreate"});
+    for (count, parallelism) in [
+        (json!({}), 1),
+        (json!({"replicas": 1}), 1),
+        (json!({"replicas": 3}), 3),
+        (json!({"replicas": 9}), 0),
+        (json!({"autoscale": {"max": 2, "cpuPercent": 50}}), 2),
+    ] {
+        assert_eq!(strategy(count.clone(), parallelism), recreate, "{count} {parallelism}");
+    }
+    for count in [json!({"replicas": 2}), json!({"autoscale": {"max": 2, "cpuPercent": 50}})] {
+        assert_eq!(strategy(count.clone(), 1)["rollingUpdate"], json!({"maxSurge": 0, "maxUnavailable": 1}), "{count}");
+    }
+}

@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::{Part, Settings, claim, job, metadata, patch, pod};
 use crate::api::Retention;
 use crate::child::{Kind, labels};
-use crate::stack::{Claim, Pods, Service, Stack, Strategy, Workload, names};
+use crate::stack::{Claim, Pods, Scale, Service, Stack, Strategy, Workload, names};
 
 /// The workload of a service, without a count: whoever writes it states that (`rollout::replicas`). None while nothing is to run that has no count.
 pub(super) fn workload(stack: &Stack, service: &Service, settings: &Settings) -> Option<(Kind, Value)> {
@@ -74,13 +74,29 @@ fn deployment(stack: &Stack, service: &Service, template: PodTemplateSpec) -> De
 }
 
 /// Always in full: a strategy that was defaulted cannot be changed by apply (T11).
+///
+/// `RollingUpdate` counts a pod that is stopping as gone and starts the next one beside it; only `Recreate` waits for its end. So that is what `StopFirst` is where it
+/// stops all pods at a time anyway.
 fn strategy(service: &Service) -> DeploymentStrategy {
-    let Some((surge, unavailable)) = surge_and_unavailable(service) else {
+    let stops_all = matches!(service.update.strategy, Strategy::StopFirst(pods) if covers(pods, &service.scale));
+    let Some((surge, unavailable)) = surge_and_unavailable(service).filter(|_| !stops_all) else {
         return DeploymentStrategy { type_: Some("Recreate".into()), rolling_update: None };
     };
     DeploymentStrategy {
         type_: Some("RollingUpdate".into()),
         rolling_update: Some(RollingUpdateDeployment { max_surge: Some(surge), max_unavailable: Some(unavailable) }),
+    }
+}
+
+/// Whether so many at a time are all pods that there may be.
+fn covers(pods: Pods, scale: &Scale) -> bool {
+    let most = match scale {
+        Scale::Fixed(count) => count.unwrap_or(1),
+        Scale::Auto(auto) => auto.max,
+    };
+    match pods {
+        Pods::All => true,
+        Pods::Count(count) => count >= most,
     }
 }
 
