@@ -79,7 +79,7 @@ fn ten_rollouts_under_start_first_fail_no_request() {
         println!("{} requests in {took:.1?}, {} pods have answered", seen.len(), answered.len());
         let failed = failures(&seen);
         assert!(failed.is_empty(), "{} of {} failed:\n{}", failed.len(), seen.len(), failed.join("\n"));
-        assert!(seen.len() as f64 >= 50.0 * took.as_secs_f64(), "too few requests: {}", seen.len());
+        assert!(seen.len() as u128 >= took.as_millis() / 20, "too few requests: {}", seen.len());
         assert_eq!(answered.len(), 11, "every generation has served: {answered:?}");
     });
 }
