@@ -19,6 +19,9 @@ build_go() {
   e2e/go-tool.sh kstatus &
   building=$!
   wait $building
+  e2e/go-tool.sh compose &
+  building=$!
+  wait $building
   e2e/go-tool.sh lint github.com/zegl/kube-score/cmd/kube-score &
   building=$!
   wait $building
@@ -33,7 +36,7 @@ say "tests that need no cluster"
 cargo test --package appstack
 cargo test --package e2e --lib
 wait $go
-cargo test --package e2e --test oracle --test manifests -- --nocapture
+cargo test --package e2e --test oracle --test manifests --test compose -- --nocapture
 
 if [ -z "${E2E_KUBECONFIG:-}" ]; then
   name=test-$$
