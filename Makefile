@@ -1,18 +1,21 @@
 # The two that a newcomer needs: `make demo` and `make test`. Both build what they need first.
-.PHONY: help demo demo-down test build generate golden lint lint-manifests bench-gate bench-render
+.PHONY: help demo demo-down test build generate golden laws lint lint-manifests bench-gate bench-render
 
 help:
 	@echo "make demo          a stack rolled out before your eyes (CLUSTER=current: on your own cluster)"
 	@echo "make demo-down     removes what the demo made"
 	@echo "make test          all tests, live ones included (E2E_KUBECONFIG: on that cluster)"
+	@echo "make e2e           what only real nodes can show (Linux, root)"
 	@echo "make build         target/release/appstack"
 	@echo "make generate      files that come from the code: crds/appstack.yaml, manifests/rbac.yaml"
 	@echo "make golden        writes the golden files anew; read the diff"
+	@echo "make laws          10,000 histories of random stacks on a simulated cluster (LAWS_SEED=random: others than last time)"
 	@echo "make lint          formatting and lints"
 	@echo "make lint-manifests kube-score over what the samples become"
 	@echo "make bench-gate    how fast a dependant follows its dependency"
 	@echo "make bench-render  how long it takes to render a stack of 500 services in 50 networks"
 	@echo "make cluster-up    a control plane with simulated nodes (NAME=dev); make cluster-down stops it"
+	@echo "make node-up       two real nodes on this machine (Linux, root); make node-down ends them"
 
 demo:
 	@CLUSTER='$(CLUSTER)' e2e/demo/up.sh
@@ -35,6 +38,9 @@ generate:
 golden:
 	UPDATE_GOLDEN=1 cargo test --quiet --lib golden
 
+laws:
+	LAWS_HISTORIES=$${LAWS_HISTORIES:-10000} cargo test --quiet --package appstack --lib simulated -- --nocapture
+
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
@@ -53,3 +59,4 @@ bench-render:
 	cargo bench --quiet --bench render
 
 include e2e/cluster/cluster.mk
+include e2e/node/node.mk

@@ -7,7 +7,7 @@ module=$1
 here=$(cd "$(dirname "$0")" && pwd)
 link=$here/../target/tools/$module
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/appstack/$module
-hash=$({ cat "$here/go-tool.sh" && cd "$here/$module" && find . -name 'go.*' -o -name '*.go' | sort | xargs cat; } | sha256sum | cut -c1-16)
+hash=$({ cat "$here/go-tool.sh" && cd "$here/$module" && find . -name 'go.*' -o -name '*.go' -o -name '*.yaml' | sort | xargs cat; } | sha256sum | cut -c1-16)
 
 if [ ! -x "$cache/$hash" ]; then
 	echo "building $module: a minute or two the first time" >&2
@@ -15,7 +15,18 @@ if [ ! -x "$cache/$hash" ]; then
 	new=$(mktemp "$cache/new.XXXXXX")
 	trap 'rm -f "$new"' EXIT
 	trap 'exit 130' INT TERM HUP
-	(cd "$here/$module" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$new" "${2:-.}")
+	flags="-s -w"
+	tags=
+	# Kubernetes components compute what they emulate from their version, so it must be the real one.
+	version=$(sed -n 's/^	k8s.io\/kubernetes \(v[0-9.]*\)$/\1/p' "$here/$module/go.mod")
+	if [ -n "$version" ]; then
+		tags=grpcnotrace,notest # they hold more than is needed
+		minor=${version#v*.} minor=${minor%%.*} major=${version#v} major=${major%%.*}
+		for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+			flags="$flags -X $package.gitVersion=$version -X $package.gitMajor=$major -X $package.gitMinor=$minor -X $package.gitTreeState=clean"
+		done
+	fi
+	(cd "$here/$module" && CGO_ENABLED=0 go build -trimpath -tags "$tags" -ldflags "$flags" -o "$new" "${2:-.}")
 	chmod 755 "$new"
 	mv "$new" "$cache/$hash"
 fi

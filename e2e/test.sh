@@ -35,6 +35,8 @@ cargo build --bin appstack
 say "tests that need no cluster"
 cargo test --package appstack
 cargo test --package e2e --lib
+say "laws: histories of random stacks on a simulated cluster"
+LAWS_HISTORIES=${LAWS_HISTORIES:-10000} cargo test --package appstack --lib simulated -- --nocapture
 wait $go
 cargo test --package e2e --test oracle --test manifests --test compose -- --nocapture
 

@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use appstack::cli::{answer, check, events, graph, render, run, scale, status, tree, validate, wait};
+use appstack::cli::{
+    answer, check, events, graph, history, render, restart, rollback, run, scale, status, suspend, tree, validate, wait,
+};
 use appstack::generate;
 use clap::{Parser, Subcommand};
 
@@ -26,6 +28,11 @@ enum Command {
     Tree(tree::TreeArgs),
     Events(events::EventsArgs),
     Scale(scale::ScaleArgs),
+    Restart(restart::RestartArgs),
+    History(history::HistoryArgs),
+    Rollback(rollback::RollbackArgs),
+    Suspend(suspend::SuspendArgs),
+    Resume(suspend::ResumeArgs),
     Check(check::CheckArgs),
     /// Print the CustomResourceDefinition
     Crd,
@@ -43,6 +50,11 @@ fn main() -> ExitCode {
         Command::Wait(args) => wait::run(&args),
         Command::Tree(args) => tree::run(&args),
         Command::Events(args) => events::run(&args),
+        Command::Restart(args) => restart::run(&args),
+        Command::History(args) => history::run(&args),
+        Command::Rollback(args) => rollback::run(&args),
+        Command::Suspend(args) => suspend::suspend(&args),
+        Command::Resume(args) => suspend::resume(&args),
         Command::Scale(args) => scale::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Crd => generated(generate::crd_yaml(), "CustomResourceDefinition"),

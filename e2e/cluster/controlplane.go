@@ -20,12 +20,16 @@ func (c *cluster) writeConfiguration(port int) error {
 			return err
 		}
 	}
-	stages, err := renderStages()
-	if err != nil {
-		return err
+	texts := map[string]string{c.path("audit-policy.yaml"): auditPolicy}
+	if c.address == "" {
+		stages, err := renderStages()
+		if err != nil {
+			return err
+		}
+		texts[c.stagesFile()] = stages
 	}
-	for name, text := range map[string]string{"stages.yaml": stages, "audit-policy.yaml": auditPolicy} {
-		if err := os.WriteFile(c.path(name), []byte(text), 0o600); err != nil {
+	for path, text := range texts {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			return err
 		}
 	}
@@ -65,10 +69,21 @@ func (c *cluster) startServers(port int) error {
 	if err != nil {
 		return err
 	}
-	return c.start("kube-apiserver",
-		"--etcd-servers=unix://etcd.sock",
-		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", fmt.Sprintf("--secure-port=%d", port),
+	reach := []string{
+		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
 		"--endpoint-reconciler-type=none", // a loopback address is not allowed as an endpoint
+	}
+	if c.address != "" {
+		reach = []string{
+			"--bind-address=0.0.0.0", "--advertise-address=" + c.address, "--endpoint-reconciler-type=lease",
+			"--kubelet-preferred-address-types=InternalIP", "--kubelet-certificate-authority=pki/ca.crt",
+			"--kubelet-client-certificate=pki/kubelet-client.crt", "--kubelet-client-key=pki/kubelet-client.key",
+			"--enable-aggregator-routing=true", // no kube-proxy where the API server is
+		}
+	}
+	return c.start("kube-apiserver", append(reach,
+		"--etcd-servers=unix://etcd.sock",
+		fmt.Sprintf("--secure-port=%d", port),
 		"--tls-cert-file=pki/server.crt", "--tls-private-key-file=pki/server.key", "--client-ca-file=pki/ca.crt",
 		"--service-account-key-file=pki/service-accounts.key",
 		"--service-account-signing-key-file=pki/service-accounts.key",
@@ -82,19 +97,28 @@ func (c *cluster) startServers(port int) error {
 		"--audit-policy-file=audit-policy.yaml", "--audit-log-path="+c.auditLog(), "--audit-log-mode=blocking",
 		"--audit-log-maxsize=1000000", // MB: it is never rotated under the eyes of a test that reads it
 		"--profiling=false", "--shutdown-delay-duration=0s",
-	)
+	)...)
 }
 
 // startControllers starts what acts on the objects. None of them listens: their health shows in what they do.
 func (c *cluster) startControllers() error {
-	err := c.start("kube-controller-manager",
+	patience := []string{
+		"--horizontal-pod-autoscaler-sync-period=1s", "--horizontal-pod-autoscaler-downscale-stabilization=5s",
+	}
+	if c.address != "" {
+		patience = []string{
+			"--node-monitor-grace-period=12s", // a kubelet tells of itself every 2 s
+			"--horizontal-pod-autoscaler-sync-period=3s", "--horizontal-pod-autoscaler-downscale-stabilization=15s",
+			"--horizontal-pod-autoscaler-initial-readiness-delay=3s", "--horizontal-pod-autoscaler-cpu-initialization-period=5s",
+		}
+	}
+	err := c.start("kube-controller-manager", append(patience,
 		"--kubeconfig=kube-controller-manager.kubeconfig", "--secure-port=0",
 		"--service-account-private-key-file=pki/service-accounts.key", "--root-ca-file=pki/ca.crt",
 		"--cluster-signing-cert-file=pki/ca.crt", "--cluster-signing-key-file=pki/ca.key",
 		"--leader-elect=false", "--use-service-account-credentials=false", "--profiling=false",
 		"--kube-api-qps=300", "--kube-api-burst=600", "--min-resync-period=12h",
-		"--horizontal-pod-autoscaler-sync-period=1s", "--horizontal-pod-autoscaler-downscale-stabilization=5s",
-	)
+	)...)
 	if err != nil {
 		return err
 	}
@@ -104,6 +128,9 @@ func (c *cluster) startControllers() error {
 	)
 	if err != nil {
 		return err
+	}
+	if c.address != "" {
+		return nil
 	}
 	return c.start("kwok",
 		"--kubeconfig=kwok.kubeconfig", "--config=stages.yaml", "--manage-all-nodes=true",

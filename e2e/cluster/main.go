@@ -14,9 +14,10 @@ import (
 
 const usage = `usage: appstack-cluster COMMAND
 
-  up    [--name NAME] [--nodes N] [--owner-pid PID]
+  up    [--name NAME] [--nodes N] [--owner-pid PID] [--address IP] [--port PORT]
         start a cluster and wait until it is usable; prints KUBECONFIG=... and AUDIT_LOG=...
         With --owner-pid the cluster is stopped when that process is gone.
+        With --address no node is simulated: real ones may join, and find the API there (e2e/node).
   down  [--name NAME | --all]
         stop a cluster and remove its state
   list  show the clusters of this user

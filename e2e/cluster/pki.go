@@ -89,12 +89,20 @@ func (c *cluster) writeKeys(a *authority) error {
 	server.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	server.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv4(10, 96, 0, 1)}
 	server.DNSNames = []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}
+	if c.address != "" {
+		server.IPAddresses = append(server.IPAddresses, net.ParseIP(c.address))
+	}
 	serverCert, serverKey, err := a.issue(server)
 	if err != nil {
 		return err
 	}
 	// What the API server presents to aggregated API servers.
 	proxyCert, proxyKey, err := a.issueClient("front-proxy-client")
+	if err != nil {
+		return err
+	}
+	// What it presents to kubelets.
+	kubeletCert, kubeletKey, err := a.issueClient("kube-apiserver-kubelet-client", administrators)
 	if err != nil {
 		return err
 	}
@@ -110,6 +118,7 @@ func (c *cluster) writeKeys(a *authority) error {
 		"ca.crt": certPEM(a.cert.Raw), "ca.key": authorityKey,
 		"server.crt": serverCert, "server.key": serverKey,
 		"front-proxy.crt": proxyCert, "front-proxy.key": proxyKey,
+		"kubelet-client.crt": kubeletCert, "kubelet-client.key": kubeletKey,
 		"service-accounts.key": tokenKey,
 	} {
 		if err := os.WriteFile(c.path("pki", name), data, 0o600); err != nil {

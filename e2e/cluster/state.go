@@ -13,7 +13,11 @@ import (
 	"time"
 )
 
-const ownerWatch = "owner-watch"
+const (
+	ownerWatch = "owner-watch"
+	// stateVariable names a directory for the state of clusters, of which other launchers then know nothing.
+	stateVariable = "APPSTACK_CLUSTERS"
+)
 
 // programs are the parts of a running cluster, in the order in which they are stopped.
 var programs = []string{"kwok", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd"}
@@ -22,6 +26,8 @@ var programs = []string{"kwok", "kube-scheduler", "kube-controller-manager", "ku
 // and one pid file for each process.
 type cluster struct {
 	name, dir string
+	address   string // at which real nodes find the API; without one the nodes are simulated
+	port      int    // of the API server, if it was chosen for us
 	lock      *os.File
 	exited    chan exit // of the processes that are started
 }
@@ -33,6 +39,9 @@ type exit struct {
 
 // stateRoot holds one directory per cluster. In memory if possible: etcd is slow on a slow disk.
 func stateRoot() string {
+	if root := os.Getenv(stateVariable); root != "" {
+		return root
+	}
 	base := os.TempDir()
 	const writable = 2
 	if syscall.Access("/dev/shm", writable) == nil {
@@ -119,6 +128,8 @@ func (c *cluster) path(elem ...string) string {
 
 func (c *cluster) pidFile(program string) string { return c.path(program + ".pid") }
 
+func (c *cluster) stagesFile() string { return c.path("stages.yaml") }
+
 // readyFile exists once the cluster has been usable.
 func (c *cluster) readyFile() string { return c.path("ready") }
 
@@ -126,7 +137,11 @@ func (c *cluster) running() bool {
 	if _, err := os.Stat(c.readyFile()); err != nil {
 		return false
 	}
+	_, err := os.Stat(c.stagesFile())
 	for _, program := range programs {
+		if program == "kwok" && err != nil {
+			continue // the nodes are real
+		}
 		if p, ok := readPidFile(c.pidFile(program)); !ok || !p.alive() {
 			return false
 		}
@@ -149,7 +164,7 @@ func (c *cluster) start(program string, args ...string) error {
 	cmd.Args = append([]string{program}, args...)
 	cmd.Dir = c.dir
 	// Nothing of the caller's environment or home directory configures these programs.
-	cmd.Env = []string{"HOME=" + c.dir, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir()}
+	cmd.Env = []string{"HOME=" + c.dir, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), stateVariable + "=" + os.Getenv(stateVariable)}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {

@@ -33,11 +33,16 @@ func up(args []string) error {
 	name := flags.String("name", defaultName, "name of the cluster")
 	nodes := flags.Int("nodes", 3, "number of simulated nodes")
 	ownerPid := flags.Int("owner-pid", 0, "stop the cluster when this process is gone")
+	address := flags.String("address", "", "serve real nodes, which find the API at this address")
+	port := flags.Int("port", 0, "port of the API server")
 	if err := parse(flags, args); err != nil {
 		return err
 	}
 	if *nodes < 0 || *nodes > 500 {
 		return fmt.Errorf("--nodes %d: use 0 to 500", *nodes)
+	}
+	if *address != "" && net.ParseIP(*address).To4() == nil {
+		return fmt.Errorf("--address %s: use an IPv4 address", *address)
 	}
 	var owner *process
 	if *ownerPid != 0 {
@@ -55,6 +60,7 @@ func up(args []string) error {
 		return err
 	}
 	defer c.unlock()
+	c.address, c.port = *address, *port
 	if c.running() {
 		c.progress("is up already")
 		err = c.replaceOwner(owner)
@@ -96,7 +102,7 @@ func (c *cluster) bringUp(ctx context.Context, nodes int, owner *process) error 
 		if err = errors.Join(c.stop(), c.wipe()); err != nil {
 			return err
 		}
-		if err = c.boot(ctx, nodes, owner); !errors.Is(err, errPortTaken) {
+		if err = c.boot(ctx, nodes, owner); !errors.Is(err, errPortTaken) || c.port != 0 {
 			break
 		}
 		c.progress("%v; trying another one", errPortTaken)
@@ -110,9 +116,12 @@ func (c *cluster) bringUp(ctx context.Context, nodes int, owner *process) error 
 func (c *cluster) boot(ctx context.Context, nodes int, owner *process) error {
 	begin := time.Now()
 	c.exited = make(chan exit, len(programs)+1)
-	port, err := freePort()
-	if err != nil {
-		return err
+	port := c.port
+	if port == 0 {
+		var err error
+		if port, err = freePort(); err != nil {
+			return err
+		}
 	}
 	if err := c.writeConfiguration(port); err != nil {
 		return err
@@ -146,8 +155,10 @@ func (c *cluster) boot(ctx context.Context, nodes int, owner *process) error {
 	if err := c.startControllers(); err != nil {
 		return err
 	}
-	if err := populate(ctx, client, nodes); err != nil {
-		return err
+	if c.address == "" {
+		if err := populate(ctx, client, nodes); err != nil {
+			return err
+		}
 	}
 	err = c.await(ctx, "kube-controller-manager", "the default service account", func() bool {
 		_, err := client.CoreV1().ServiceAccounts("default").Get(ctx, "default", metav1.GetOptions{})
@@ -156,9 +167,11 @@ func (c *cluster) boot(ctx context.Context, nodes int, owner *process) error {
 	if err != nil {
 		return err
 	}
-	err = c.await(ctx, "kwok", "the nodes to be ready", func() bool { return nodesUsable(ctx, client, nodes) })
-	if err != nil {
-		return err
+	if c.address == "" {
+		err = c.await(ctx, "kwok", "the nodes to be ready", func() bool { return nodesUsable(ctx, client, nodes) })
+		if err != nil {
+			return err
+		}
 	}
 	c.progress("usable after %.1f s", time.Since(begin).Seconds())
 	return os.WriteFile(c.readyFile(), nil, 0o600)

@@ -10,7 +10,7 @@ use crate::audit::Audit;
 use crate::cluster::{Cluster, runtime};
 use crate::observer::Observer;
 use crate::operator::operator_log;
-use crate::{Space, order, statuses};
+use crate::{Kind, Space, json, order, statuses};
 
 /// A test that takes longer hangs.
 const PATIENCE: Duration = Duration::from_mins(4);
@@ -40,7 +40,11 @@ impl Live {
 
     /// Fails if a law of statuses was broken.
     pub async fn assert_statuses(&self) {
-        let wrong = statuses::violations(&self.observer.history().await);
+        let history = self.observer.history().await;
+        let mut wrong = statuses::violations(&history);
+        let mut events = self.space.list(Kind::Event).await;
+        events.retain(|event| json::text(event, "/involvedObject/kind") == "AppStack");
+        wrong.extend(statuses::repeated(&history, &events));
         assert!(wrong.is_empty(), "{} statuses are not as they should be:\n  {}", wrong.len(), wrong.join("\n  "));
     }
 }

@@ -52,7 +52,7 @@ impl fmt::Display for Violation {
 /// observer's clock the age of each moment. The stack and its children reach an operator by separate watches, so it may see
 /// the one as it was a moment before the other; the two moments are each within [`CROSSING`]. The children are all of one.
 ///
-/// A rollback is lawful as well: a workload that says so, with the pod template that it once was complete with.
+/// A rollback is lawful as well: a workload that says so, or whose stack asks for it, with the pod template that it once was complete with.
 ///
 /// Writes by the test's own hand ([`HAND`]) are not judged; what the operator makes of them is.
 pub fn violations(history: &[Seen]) -> Vec<Violation> {
@@ -140,9 +140,20 @@ fn objections(world: &World, id: &Id, seen: &Seen) -> Vec<String> {
 
 /// Whether the test's hand wrote this change: its entry in `managedFields` is new or another one. Where that cannot be
 /// told (the same fields within the same second) the operator is held responsible.
-/// Whether this write puts a template back that the workload was complete with before, and says that another has failed.
+/// Whether this write puts a template back that the workload was complete with before, and says that another has failed, or a person had asked for it.
 fn is_back(seen: &Seen, history: &[Seen]) -> bool {
-    let says = seen.object["metadata"]["annotations"]["appstack.dev/failed-revision"].is_string();
+    let annotations = |object: &Value| object["metadata"]["annotations"].clone();
+    let id = Id::of(&seen.object);
+    let asked = |earlier: &Seen| {
+        let Some(id) = id.as_ref().filter(|id| json::name(&earlier.object) == id.stack) else { return false };
+        let notes = annotations(&earlier.object);
+        let to =
+            notes[format!("appstack.dev/rollback.{}", id.service)].as_str().and_then(|asked| asked.split(':').nth(1));
+        earlier.kind == Kind::AppStack
+            && earlier.version < seen.version
+            && to.is_some_and(|to| annotations(&seen.object)["appstack.dev/revision"] == to)
+    };
+    let says = annotations(&seen.object)["appstack.dev/failed-revision"].is_string() || history.iter().any(asked);
     let was = |earlier: &Seen| {
         earlier.kind == seen.kind
             && earlier.version < seen.version

@@ -334,3 +334,33 @@ fn a_rollback_is_lawful_only_to_what_was_complete() {
     assert_eq!(told("db:1"), 0);
     assert_eq!(told("db:0"), 1, "nobody has seen that one run");
 }
+
+#[test]
+fn a_rollback_by_hand_is_lawful_only_where_the_stack_asks_for_that_revision() {
+    let told = |asked: &str| {
+        let tale = Tale::new()
+            .stack(0, "db:1", "web:1", "Healthy")
+            .deployment(9, "db", "db:1", 1, 1)
+            .stack(900, "db:2", "web:1", "Healthy")
+            .deployment(900, "db", "db:1", 0, 0);
+        let mut seen = tale.seen;
+        for one in &mut seen {
+            let mut object = (*one.object).clone();
+            match one.kind {
+                Kind::AppStack => object["metadata"]["annotations"]["appstack.dev/rollback.db"] = json!(asked),
+                _ => object["metadata"]["annotations"]["appstack.dev/revision"] = json!("good"),
+            }
+            one.object = Arc::new(object);
+        }
+        // As it was before it changed for the last time: the write in between is of another image.
+        let mut between = seen[1].clone();
+        let mut object = (*between.object).clone();
+        object["spec"]["template"]["spec"]["containers"][0]["image"] = json!("db:2");
+        between.object = Arc::new(object);
+        (between.version, between.at) = (seen[2].version, seen[2].at);
+        seen.insert(3, between);
+        violations(&seen).len()
+    };
+    assert_eq!(told("abc:good"), 0);
+    assert_eq!(told("abc:other"), 1);
+}

@@ -35,7 +35,24 @@ struct State {
     cut: watch::Sender<u64>,
     /// The watches that have not been told yet that they have expired; none while nothing is to be disturbed.
     told: Mutex<Option<BTreeSet<String>>>,
+    /// The resource of which nobody hears.
+    held: watch::Sender<Option<String>>,
+    /// Writes seen since they are answered wrongly; none while they are not.
+    writes: Mutex<Option<usize>>,
 }
+
+/// What becomes of a write on its way.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    /// It is carried out, and the answer is lost.
+    Lost,
+    /// It does not arrive; somebody answers this.
+    Answered(u16, &'static str),
+}
+
+/// In turns, of every two writes one.
+const FATES: [Fate; 4] =
+    [Fate::Lost, Fate::Answered(503, "busy"), Fate::Answered(409, "changed meanwhile"), Fate::Answered(429, "later")];
 
 impl Proxy {
     /// Starts one for a test.
@@ -43,7 +60,13 @@ impl Proxy {
         let (kubectl, upstream) = kubectl_proxy();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let server = format!("http://{}", listener.local_addr().unwrap());
-        let state = Arc::new(State { upstream, cut: watch::Sender::new(0), told: Mutex::new(None) });
+        let state = Arc::new(State {
+            upstream,
+            cut: watch::Sender::new(0),
+            told: Mutex::new(None),
+            held: watch::Sender::new(None),
+            writes: Mutex::new(None),
+        });
         let accepting = state.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -66,6 +89,27 @@ impl Proxy {
     pub fn expire_watches(&self) {
         *self.state.told.lock().unwrap() = Some(BTreeSet::new());
         self.state.cut.send_modify(|n| *n += 1);
+    }
+
+    /// Holds back the news of a resource, by its plural, until [`Proxy::release`]: of all others there is news.
+    pub fn hold(&self, resource: &str) {
+        self.state.held.send_replace(Some(resource.to_owned()));
+        self.state.cut.send_modify(|n| *n += 1);
+    }
+
+    /// The news that were held back come.
+    pub fn release(&self) {
+        self.state.held.send_replace(None);
+    }
+
+    /// Of every two writes of a child from now on, one goes wrong: its answer is lost, or it is refused for a reason that passes.
+    pub fn disturb_writes(&self) {
+        *self.state.writes.lock().unwrap() = Some(0);
+    }
+
+    /// Ends [`Proxy::disturb_writes`]; returns how many writes there were.
+    pub fn end_disturbance(&self) -> usize {
+        self.state.writes.lock().unwrap().take().unwrap_or_default()
     }
 
     /// How many watches were told so.
@@ -115,14 +159,61 @@ async fn serve(mut client: TcpStream, state: Arc<State>) {
         let _ = client.write_all(format!("{answer} {}\r\n\r\n{EXPIRED}", EXPIRED.len()).as_bytes()).await;
         return;
     }
+    let fate = fate(&line, &state);
+    if let Some(Fate::Answered(code, why)) = fate {
+        answer(&mut client, head, code, why).await;
+        return;
+    }
+    let mut silence = state.held.subscribe();
+    let is_held = |held: &Option<String>| held.as_ref().is_some_and(|resource| lists(&line, resource));
+    if silence.wait_for(|held| !is_held(held)).await.is_err() {
+        return;
+    }
     let Ok(mut server) = TcpStream::connect(&state.upstream).await else { return };
     let forwarded = [&head[..end], b"Connection: close\r\n", &head[end..]].concat();
     if server.write_all(&forwarded).await.is_ok() {
+        if fate.is_some() {
+            let (mut from, _silent) = client.split();
+            let (mut answers, mut to) = server.split();
+            let mut first = [0; 1];
+            tokio::select! {
+                _ = tokio::io::copy(&mut from, &mut to) => {}
+                _ = answers.read(&mut first) => {} // the server has done it
+            }
+            return;
+        }
         tokio::select! {
             _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
             _ = cut.changed() => {}
         }
     }
+}
+
+/// Whether it asks for all objects of a resource.
+fn lists(line: &str, resource: &str) -> bool {
+    let path = line.strip_prefix("GET ").and_then(|rest| rest.split(['?', ' ']).next()).unwrap_or_default();
+    path.rsplit('/').next() == Some(resource)
+}
+
+fn fate(line: &str, state: &State) -> Option<Fate> {
+    let path = line.strip_prefix("PATCH ")?;
+    let count = &mut *state.writes.lock().unwrap();
+    let count = count.as_mut().filter(|_| !path.contains("/leases/"))?;
+    *count += 1;
+    (*count % 2 == 1).then(|| FATES[*count / 2 % FATES.len()])
+}
+
+/// Answers a request, of which this is the beginning, in the server's place.
+async fn answer(client: &mut TcpStream, mut request: Vec<u8>, code: u16, message: &str) {
+    let text = String::from_utf8_lossy(&request).into_owned();
+    let (head, _) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let length = head.lines().find_map(|l| l.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+    let whole = head.len() + 4 + length.unwrap_or(0_usize);
+    while request.len() < whole && client.read_buf(&mut request).await.is_ok_and(|n| n > 0) {}
+    let body = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": code, "message": message});
+    let (body, kind) = (body.to_string(), "Content-Type: application/json\r\nConnection: close");
+    let answer = format!("HTTP/1.1 {code} No\r\n{kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let _ = client.write_all(answer.as_bytes()).await;
 }
 
 fn must_expire(line: &str, state: &State) -> bool {

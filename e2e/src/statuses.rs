@@ -1,8 +1,8 @@
 //! The laws of what is written into the status of a stack, over everything that was seen of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::observer::Seen;
 use crate::{Kind, json};
@@ -29,6 +29,56 @@ pub fn violations(history: &[Seen]) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// Shorter values, and mere words, may stand in a text by chance.
+const TELLING: usize = 6;
+
+/// What is said in a status or an event, of a stack that the history knows, and repeats a value of its environment, or is longer than 1 kB. A value that the
+/// spec has in another place as well, a name of a service say, gives nothing away.
+pub fn repeated(history: &[Seen], events: &[Value]) -> Vec<String> {
+    let stacks = || history.iter().filter(|s| s.kind == Kind::AppStack).map(|s| &*s.object);
+    let (mut values, mut rest) = (BTreeSet::new(), String::new());
+    for stack in stacks() {
+        let mut open =
+            json!({"name": stack["metadata"]["name"], "in": stack["metadata"]["namespace"], "spec": stack["spec"]});
+        take_values(&mut open["spec"], &mut values);
+        rest.push_str(&open.to_string());
+        rest.push('\n');
+    }
+    let is_word = |value: &str| value.chars().all(|c| c.is_ascii_lowercase());
+    values.retain(|value| value.len() >= TELLING && !is_word(value) && !rest.contains(value.as_str()));
+    let said = stacks().map(|stack| stack["status"].to_string()).chain(events.iter().map(|e| e["message"].to_string()));
+    let said: BTreeSet<String> = said.collect();
+    let mut wrong = Vec::new();
+    for text in &said {
+        wrong.extend(
+            values.iter().filter(|value| text.contains(value.as_str())).map(|v| format!("{v} is repeated: {text}")),
+        );
+    }
+    for event in events {
+        longest(&event["message"], &mut |what| wrong.push(format!("an event: {what}")));
+    }
+    wrong
+}
+
+/// Takes the values of all variables out of a spec.
+fn take_values(spec: &mut Value, values: &mut BTreeSet<String>) {
+    match spec {
+        Value::Array(items) => items.iter_mut().for_each(|item| take_values(item, values)),
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                match field.as_object_mut().filter(|_| key == "env" || key == "envTemplate") {
+                    Some(variables) => {
+                        values.extend(variables.values().filter_map(|value| value.as_str().map(str::to_owned)));
+                        variables.clear();
+                    }
+                    None => take_values(field, values),
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 fn alone(object: &Value, say: &mut impl FnMut(String)) {
@@ -95,8 +145,6 @@ mod tests {
     use std::sync::Arc;
     use std::time::Instant;
 
-    use serde_json::json;
-
     use super::*;
 
     fn wrong(statuses: &[Value]) -> Vec<String> {
@@ -116,6 +164,25 @@ mod tests {
     fn status(is: &str, time: &str, message: &str) -> Value {
         json!({"observedGeneration": 1, "services": {"db": {"state": is, "since": time}}, "conditions": [
             {"type": "Ready", "status": is, "lastTransitionTime": time, "message": message, "observedGeneration": 1}]})
+    }
+
+    #[test]
+    fn a_value_of_the_environment_is_found_wherever_it_is_said() {
+        let spec = json!({"services": {"backend": {"image": "img", "env": {"HOST": "backend", "PASS": "hunter22", "N": "1", "WORD": "cannot"},
+            "preStart": [{"env": {"STEP": "step-value"}}], "envTemplate": {"URL": "db://$(PASS)"}}}});
+        let stack = |message: &str| Seen {
+            kind: Kind::AppStack,
+            version: 1,
+            at: Instant::now(),
+            deleted: false,
+            object: Arc::new(
+                json!({"metadata": {"name": "s"}, "spec": spec, "status": {"conditions": [{"message": message}]}}),
+            ),
+        };
+        let wrong = |said: &str, told: &str| repeated(&[stack(said)], &[json!({"message": told})]).len();
+        assert_eq!(wrong("backend waits for 1 pod", "img cannot be pulled"), 0);
+        assert_eq!(wrong("it says hunter22", "and step-value, and db://$(PASS)"), 3);
+        assert_eq!(wrong("", &"x".repeat(1025)), 1);
     }
 
     #[test]

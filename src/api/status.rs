@@ -14,6 +14,10 @@ pub struct AppStackStatus {
     /// The generation of the spec that this status is about; -1 before the operator has looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// Which requests this status takes into account: a hash of the annotations `appstack.dev/restart.*` and `rollback.*`, which do not move the generation. None
+    /// where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_requests: Option<String>,
     /// `Ready`; `Reconciling` while work is under way; `Stalled` while waiting alone will not help.
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"], "maxItems" = 8))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -71,7 +75,7 @@ pub struct ServiceStatus {
 }
 
 /// Where a service stands. `Pending`: nothing done yet. `Waiting`: for a dependency. `Progressing`: rolling out. `Ready`. `Completed`: its Job is
-/// done. `Degraded`: rolled out once, not all pods ready. `Failed`: help is needed. `RolledBack`: the last definition failed, the one before runs. `Stopped`: no pods wanted.
+/// done. `Degraded`: rolled out once, not all pods ready. `Failed`: help is needed. `RolledBack`: the last definition failed, or a person put an earlier one back, and that runs. `Stopped`: no pods wanted.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[allow(missing_docs)] // described above
 pub enum ServiceState {

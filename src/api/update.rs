@@ -32,7 +32,8 @@ pub struct Update {
     /// again until the definition changes; services that depend on it fail. A first rollout has none, and pauses. Unset: `Pause`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<OnFailure>,
-    /// With `onFailure: Rollback`, how many definitions whose rollout was complete are kept; unset: 5.
+    /// How many definitions whose rollout was complete are kept, for `onFailure: Rollback` and for `appstack rollback`. Unset: 5 with `onFailure: Rollback`,
+    /// else none.
     #[schemars(range(min = 1, max = 20))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history: Option<i32>,

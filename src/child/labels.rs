@@ -52,6 +52,10 @@ pub fn uses_volume(name: &str) -> String {
 pub const REVISION: &str = "appstack.dev/revision";
 /// Name of the service, on what is kept of its earlier definitions. Not [`SERVICE`], by which controllers find what is theirs.
 pub const HISTORY_OF: &str = "appstack.dev/history-of";
+/// Annotation of what is kept of earlier definitions: the definition without restarts, which several revisions may share.
+pub const DEFINITION: &str = "appstack.dev/definition";
+/// Annotation of what is kept of earlier definitions: the kind of the workload whose template it is.
+pub const WORKLOAD: &str = "appstack.dev/workload";
 /// Annotation of workloads: the revision to go back to when this one fails.
 pub const LAST_GOOD: &str = "appstack.dev/last-good";
 /// Annotation of workloads: the revision that has failed, and is not tried again.

@@ -3,16 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use kube::ResourceExt;
-use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::server::{Asked, Which, ask};
+use super::steering::{DryRun, from_git, refuse};
 use crate::api::{AppStack, Mode, PodSecurity};
 use crate::stack::check;
-
-/// Managers that put a stack back to what Git says.
-const FROM_GIT: [&str; 3] = ["argocd", "kustomize-controller", "helm-controller"];
 
 /// Set how many pods services have
 #[derive(Args, Clone, Debug)]
@@ -22,9 +18,8 @@ pub struct ScaleArgs {
     /// A service and its count
     #[arg(required = true, value_name = "SERVICE=N", value_parser = service_and_count)]
     counts: Vec<(String, i32)>,
-    /// `server`: let the API server check the change, and change nothing; `client`: only say what would change
-    #[arg(long, value_name = "WHERE", default_value = "none", value_parser = ["none", "client", "server"])]
-    dry_run: String,
+    #[command(flatten)]
+    dry_run: DryRun,
 }
 
 fn service_and_count(text: &str) -> Result<(String, i32), String> {
@@ -43,29 +38,18 @@ async fn scale(args: &ScaleArgs, asked: &Asked) -> kube::Result<ExitCode> {
     let Some(stack) = asked.stack().await? else { return Ok(ExitCode::from(1)) };
     let refusals = refusals(&stack, &args.counts);
     if !refusals.is_empty() {
-        eprintln!("error: nothing was scaled");
-        for refusal in refusals {
-            eprintln!("  {refusal}");
-        }
+        refuse("nothing was scaled", &refusals);
         return Ok(ExitCode::from(1));
     }
-    if args.dry_run != "client" {
-        let params = PatchParams {
-            field_manager: Some("appstack-scale".into()),
-            dry_run: args.dry_run == "server",
-            ..PatchParams::default()
-        };
-        asked.api.patch(&asked.name, &params, &Patch::Merge(&patch(&stack, &args.counts))).await?;
-    }
-    let would = if args.dry_run == "none" { "" } else { " (dry run)" };
+    args.dry_run.patch(asked, "appstack-scale", &patch(&stack, &args.counts)).await?;
+    let would = args.dry_run.word();
     for (service, count) in &args.counts {
         println!("{service}: {} -> {count}{would}", live_count(&stack, service));
     }
     if stack.spec.stopped == Some(true) {
         eprintln!("note: the stack is stopped: no pod starts before spec.stopped is taken back");
     }
-    let managers = stack.managed_fields().iter().filter_map(|entry| entry.manager.as_deref());
-    if let Some(manager) = managers.into_iter().find(|manager| FROM_GIT.iter().any(|git| manager.contains(git))) {
+    if let Some(manager) = from_git(&stack) {
         eprintln!("note: {manager} keeps this stack as Git has it, and will put the count back; change it there");
     }
     Ok(ExitCode::SUCCESS)

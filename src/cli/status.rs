@@ -13,6 +13,7 @@ use super::look::Look;
 use super::server::{Asked, Output, Which, ask};
 use super::table::{Ready, changes, json, summary, table};
 use crate::api::{AppStack, AppStackStatus};
+use crate::stack::requests::is_answered;
 
 /// Show where each service of a stack stands
 #[derive(Args, Clone, Debug)]
@@ -98,9 +99,6 @@ async fn follow(args: &StatusArgs, asked: &Asked) -> kube::Result<ExitCode> {
 }
 
 pub(super) fn is_ready(stack: &AppStack) -> bool {
-    let status = stack.status.as_ref();
-    status.is_some_and(|s| {
-        s.observed_generation == stack.metadata.generation
-            && s.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True")
-    })
+    let is_true = |status: &AppStackStatus| status.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True");
+    is_answered(stack) && stack.status.as_ref().is_some_and(is_true)
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::look::{Look, age, columns, one_line};
 use crate::api::{AppStack, AppStackStatus, ServiceState, ServiceStatus};
 use crate::report::not_enforced;
+use crate::stack::requests::is_answered;
 
 /// A line per service, in kubectl's style, under a line on the whole stack; the reason comes last.
 pub fn table(stack: &AppStack, look: Look, now: Timestamp) -> String {
@@ -36,10 +37,10 @@ pub fn table(stack: &AppStack, look: Look, now: Timestamp) -> String {
 pub fn head(stack: &AppStack) -> String {
     let status = stack.status.clone().unwrap_or_default();
     let name = stack.metadata.name.as_deref().unwrap_or_default();
-    let newest = status.observed_generation == stack.metadata.generation;
+    let newest = is_answered(stack);
     match status.conditions.iter().find(|c| c.type_ == "Ready") {
         Some(ready) => {
-            let late = if newest { "" } else { "; the operator has not looked at the newest spec yet" };
+            let late = if newest { "" } else { "; the operator has not looked at the newest spec or request yet" };
             format!("{name}: {} services ready, {}{late}", status.summary.as_deref().unwrap_or("0/0"), ready.reason)
         }
         None => format!("{name}: the operator has not looked at it yet"),
@@ -54,10 +55,10 @@ pub fn counts(service: &ServiceStatus) -> String {
     format!("{}/{}", service.ready.unwrap_or(0), service.desired.unwrap_or(0))
 }
 
-/// For programs: the stack, whether its status is about the newest spec, and the status as the resource has it.
+/// For programs: the stack, whether its status is about the newest spec and requests, and the status as the resource has it.
 pub fn json(stack: &AppStack) -> Value {
     let status = stack.status.clone().unwrap_or_default();
-    let newest = status.observed_generation == stack.metadata.generation;
+    let newest = is_answered(stack);
     let ready = newest && status.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True");
     json!({
         "name": stack.metadata.name, "namespace": stack.metadata.namespace, "generation": stack.metadata.generation,

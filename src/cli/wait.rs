@@ -12,6 +12,7 @@ use super::server::{Asked, Which, ask};
 use super::status::is_ready;
 use super::table::{counts, why};
 use crate::api::{AppStack, ServiceState};
+use crate::stack::requests::is_answered;
 
 /// Wait until a stack, or a service of it, is ready, or the stack is gone
 #[derive(Args, Clone, Debug)]
@@ -65,24 +66,33 @@ pub fn run(args: &WaitArgs) -> ExitCode {
 }
 
 async fn wait(args: &WaitArgs, asked: &Asked) -> kube::Result<ExitCode> {
+    until(asked, &args.goal, args.timeout, args.keep_going).await
+}
+
+/// Until all of the stack is ready at its newest spec and requests. Says what has come of it, and returns the exit code of `appstack wait`.
+pub(super) async fn until_ready(asked: &Asked, timeout: Duration) -> kube::Result<ExitCode> {
+    until(asked, &Goal::Ready, timeout, false).await
+}
+
+async fn until(asked: &Asked, goal: &Goal, timeout: Duration, keep_going: bool) -> kube::Result<ExitCode> {
     let mut stacks = asked.follow();
     let mut waiting_for = "the API server has not answered yet".to_owned();
-    let until = tokio::time::Instant::now() + args.timeout;
+    let until = tokio::time::Instant::now() + timeout;
     loop {
         let next = tokio::select! {
             next = stacks.next() => next,
             () = tokio::time::sleep_until(until) => {
-                eprintln!("error: not {} after {:?}: {waiting_for}", words(&args.goal), args.timeout);
+                eprintln!("error: not {} after {:?}: {waiting_for}", words(goal), timeout);
                 return Ok(ExitCode::from(124));
             }
         };
         let Some(next) = next else { return Ok(ExitCode::from(3)) };
-        match way(&args.goal, &asked.name, next?.as_ref()) {
+        match way(goal, &asked.name, next?.as_ref()) {
             Way::There(said) => {
                 println!("{said}");
                 return Ok(ExitCode::SUCCESS);
             }
-            Way::Lost(why) if args.keep_going => waiting_for = why,
+            Way::Lost(why) if keep_going => waiting_for = why,
             Way::Lost(why) => {
                 eprintln!("error: {why}; --keep-going waits on");
                 return Ok(ExitCode::from(1));
@@ -120,8 +130,8 @@ fn way(goal: &Goal, name: &str, stack: Option<&AppStack>) -> Way {
         });
     }
     let status = stack.status.clone().unwrap_or_default();
-    if status.observed_generation != stack.metadata.generation {
-        return Way::Waiting("the operator has not looked at the newest spec yet".into());
+    if !is_answered(stack) {
+        return Way::Waiting("the operator has not looked at the newest spec or request yet".into());
     }
     let stalled = status.conditions.iter().find(|c| c.type_ == "Stalled" && c.status == "True");
     let Goal::Healthy(service) = goal else {
@@ -186,7 +196,7 @@ mod tests {
         let healthy = |name: &str| Goal::Healthy(name.into());
         let services = json!({"db": {"state": "Failed", "reason": "JobFailed", "message": "no\nluck"}, "web": {"state": "Waiting", "waitingOn": "db (Healthy)"},
             "api": {"state": "Progressing", "ready": 0, "desired": 1}, "seed": {"state": "Completed"}});
-        let behind = "the operator has not looked at the newest spec yet";
+        let behind = "the operator has not looked at the newest spec or request yet";
         for (goal, stack, expected) in [
             (Goal::Ready, stack(2, &ready, &none), Way::There("shop is ready: 1/2".into())),
             (Goal::Ready, stack(1, &ready, &none), Way::Waiting(behind.into())),

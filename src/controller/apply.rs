@@ -10,6 +10,7 @@ use super::in_the_way;
 use super::memory::{Memory, ReadBack};
 use super::reconcile::Context;
 use super::store::StackKey;
+use crate::api::AppStack;
 use crate::child::digest::Digest;
 use crate::child::{Child, ChildId, Kind, ReplicasOwner, labels};
 use crate::render::{Children, Wanted};
@@ -26,6 +27,8 @@ pub(super) enum Applied {
     Done,
     /// Somebody else leads now.
     Deposed,
+    /// The stack says something else by now, or goes: nothing more may be done in the name of what it said.
+    Superseded,
     /// There is nothing to do here any more.
     NamespaceGoing,
 }
@@ -35,7 +38,7 @@ pub(super) enum Applied {
 pub(super) async fn apply(
     context: &Context,
     key: &StackKey,
-    stack: &Stack,
+    (written, stack): (&AppStack, &Stack),
     wanted: &Children,
     writes: &[&Write],
     memory: &mut Memory,
@@ -43,15 +46,31 @@ pub(super) async fn apply(
     let mut applied = Applied::Done;
     let mut failed: BTreeSet<&ChildId> = BTreeSet::new();
     let mut changed: BTreeSet<Kind> = BTreeSet::new();
+    // A stack and its children reach us by watches of their own: of one that was deleted we may hear last. Then it is the garbage collector that has taken its
+    // workloads, and what we made again would run until it takes that as well.
+    let lost: Vec<&ChildId> = writes.iter().filter(|write| memory.is_lost(write)).map(|write| &write.id).collect();
+    if !lost.is_empty()
+        && let Err(failure) = context.writer.lives(&key.namespace, &key.name, &stack.uid).await
+    {
+        tracing::warn!(stack = %key, %failure, "its workloads are gone, and are not made again unless it lives");
+        for id in lost {
+            memory.failed(id, &failure);
+            failed.insert(id);
+        }
+    }
     let mut waves: BTreeMap<_, Vec<&Write>> = BTreeMap::new();
     for write in writes {
         // What waits for others of its kind comes in a wave of its own, after theirs.
         let after_its_kind = write.after.iter().any(|id| id.kind == write.id.kind);
         waves.entry((write.id.kind, after_its_kind)).or_default().push(write);
     }
-    for wave in waves.into_values() {
+    for (at, wave) in waves.into_values().enumerate() {
+        if at > 0 && !context.still_says(key, written) {
+            applied = Applied::Superseded;
+            break;
+        }
         let (due, held): (Vec<_>, Vec<_>) =
-            wave.into_iter().partition(|write| !write.after.iter().any(|id| failed.contains(id)));
+            wave.into_iter().partition(|write| !write.after.iter().chain([&write.id]).any(|id| failed.contains(id)));
         failed.extend(held.iter().map(|write| &write.id));
         let mut calls = Vec::new();
         for write in due {
@@ -167,7 +186,11 @@ async fn send(
         Body::Restore { guard, replicas, keep, from, good, failed } => {
             let record = writer.look_whole(&key.namespace, from).await?.ok_or(Failure::Stale)?;
             let body = body(wanted, id, guard, *replicas, [keep.as_deref(), Some(good)]);
-            let child = writer.apply(&key.namespace, id, &restored(body, &record, good, failed), false).await?;
+            let body = restored(body, &record, good, failed.as_deref());
+            let child = match writer.apply(&key.namespace, id, &body, *guard == Guard::Absent).await {
+                Err(Failure::NameTaken) => take_back(context, key, stack, id, wanted, body).await?,
+                other => other?,
+            };
             let read = ReadBack { digest: child.digest, count: child.facts.spec_replicas };
             context.store.wrote(id.kind, child);
             Ok(read)
@@ -237,11 +260,13 @@ fn keep_count(body: &mut Value, live: &Child) {
 /// What is noted down on a workload for later.
 const NOTES: [&str; 2] = [labels::KEPT_REPLICAS, labels::LAST_GOOD];
 
-/// The body with the template that was good, and with what became of the one that is wanted.
-fn restored(mut body: Value, record: &Value, good: &str, failed: &str) -> Value {
+/// The body with the template that was good, and with what became of the one that is written.
+fn restored(mut body: Value, record: &Value, good: &str, failed: Option<&str>) -> Value {
     body["spec"]["template"] = record["data"]["template"].clone();
     body["metadata"]["annotations"][labels::REVISION] = json!(good);
-    body["metadata"]["annotations"][labels::FAILED_REVISION] = json!(failed);
+    if let Some(failed) = failed {
+        body["metadata"]["annotations"][labels::FAILED_REVISION] = json!(failed);
+    }
     body["metadata"]["annotations"][labels::SENT] = json!(Digest::wanted(&body).to_string());
     body
 }

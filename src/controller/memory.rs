@@ -1,6 +1,6 @@
 //! What is remembered of a stack while the process lives. Losing it costs requests, never correctness.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use super::run::Options;
 use super::store::Written;
 use crate::api::AppStack;
 use crate::child::digest::Digest;
-use crate::child::{ChildId, Kind};
+use crate::child::{Child, ChildId, Kind};
 use crate::render::{Children, render};
-use crate::rollout::{Plan, Refusal, RefusalKind, Settled, Write};
-use crate::stack::{Problems, Stack, check};
+use crate::rollout::{Body, Guard, Plan, Refusal, RefusalKind, Settled, Write};
+use crate::stack::{Problems, Stack, check, requests};
 
 /// Failures in a row after which one is worth a word in the status: a hiccup is over before anybody has read of it.
 const SAID_AFTER: u32 = 3;
@@ -24,7 +24,7 @@ const SAID_AFTER: u32 = 3;
 /// What is remembered of a stack.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
-    /// The model and what it renders to, for one uid and generation.
+    /// The model and what it renders to, for one uid and generation, and what is asked besides.
     rendered: Option<Arc<Rendered>>,
     /// Refused writes, and when they are due again.
     refusals: BTreeMap<ChildId, (Refusal, Instant)>,
@@ -32,6 +32,8 @@ pub struct Memory {
     retries: BTreeMap<ChildId, Retry>,
     /// Writes that the server took and reads back otherwise.
     pub(super) settled: BTreeMap<ChildId, Settled>,
+    /// Workloads that were there, but for those that we have deleted ourselves.
+    workloads: BTreeSet<ChildId>,
     /// When holding the stack, or letting it go, is to be tried again.
     pub(super) hold_again: Option<Instant>,
     /// Uid and generation that were reported as unreadable.
@@ -41,7 +43,7 @@ pub struct Memory {
 /// The model of a stack and what it renders to, or what is wrong with it.
 #[derive(Debug)]
 pub(super) struct Rendered {
-    of: (Option<String>, Option<i64>),
+    of: (Option<String>, Option<i64>, Option<String>),
     pub(super) model: Result<(Stack, Children), Problems>,
 }
 
@@ -63,9 +65,9 @@ struct Retry {
 }
 
 impl Memory {
-    /// Checked and rendered once per generation: a pass per status step of every child must stay cheap.
+    /// Checked and rendered once per generation and request: a pass per status step of every child must stay cheap.
     pub(super) fn render(&mut self, written: &AppStack, options: &Options) -> Arc<Rendered> {
-        let of = (written.uid(), written.meta().generation);
+        let of = (written.uid(), written.meta().generation, requests::heard(written));
         if let Some(rendered) = self.rendered.as_ref().filter(|rendered| rendered.of == of) {
             return rendered.clone();
         }
@@ -79,6 +81,7 @@ impl Memory {
         });
         if let Ok((_, wanted)) = &model {
             self.settled.retain(|id, _| wanted.contains_key(id));
+            self.workloads.retain(|id| wanted.contains_key(id));
             // A claim that a StatefulSet made is nobody's wanted child.
             self.refusals.retain(|id, _| wanted.contains_key(id) || id.kind == Kind::Claim);
         }
@@ -133,6 +136,26 @@ impl Memory {
     pub(super) fn standing_refusals(&mut self, now: Instant) -> BTreeMap<ChildId, Refusal> {
         self.refusals.retain(|_, (_, due)| *due > now);
         self.refusals.iter().map(|(id, (refusal, _))| (id.clone(), refusal.clone())).collect()
+    }
+
+    /// Takes in which workloads there are.
+    pub(super) fn sees(&mut self, children: &BTreeMap<ChildId, Arc<Child>>) {
+        let there = children.iter().filter(|(id, child)| id.kind.starts_pods() && !child.is_going());
+        for (id, _) in there {
+            if !self.workloads.contains(id) {
+                self.workloads.insert(id.clone());
+            }
+        }
+    }
+
+    /// A child was deleted by us.
+    pub(super) fn deleted(&mut self, id: &ChildId) {
+        self.workloads.remove(id);
+    }
+
+    /// Whether this write makes a workload again that somebody else has deleted.
+    pub(super) fn is_lost(&self, write: &Write) -> bool {
+        matches!(write.body, Body::Object { guard: Guard::Absent, .. }) && self.workloads.contains(&write.id)
     }
 
     /// Whether a child has failed and is not due again.

@@ -17,6 +17,7 @@ pub(super) async fn prune(context: &Context, key: &StackKey, deletes: Vec<&Delet
         match context.writer.delete(&key.namespace, id, child, *orphan).await {
             Ok(_) => {
                 tracing::info!(stack = %key, child = %id, "pruned");
+                memory.deleted(id);
                 if id.kind == Kind::Service {
                     memory.has_room(id.kind);
                 }

@@ -22,7 +22,7 @@ use crate::child::labels;
 use crate::render::{Children, Part};
 use crate::report::{self, Subject};
 use crate::rollout::{Delete, Parts, Plan, Seen, Write, plan};
-use crate::stack::{Stack, neighbours};
+use crate::stack::{Stack, neighbours, requests};
 
 /// Services that may pass their gate although what they wait for does not hold, by name, separated by commas.
 const UNGATE: &str = "appstack.dev/ungate";
@@ -64,7 +64,7 @@ pub async fn reconcile(context: &Context, key: &StackKey) -> Outcome {
     };
     let before = context.said(key, &seen);
     let mut memory = context.recall(key);
-    let (report, next) = if stack.spec.suspend == Some(true) {
+    let (mut report, next) = if stack.spec.suspend == Some(true) {
         (report::suspended(generation, &before, Timestamp::now()), Outcome::Settled)
     } else {
         let rendered = memory.render(stack, &context.options);
@@ -76,7 +76,10 @@ pub async fn reconcile(context: &Context, key: &StackKey) -> Outcome {
             }
             (Ok((model, wanted)), None) => {
                 teardown::hold(context, key, &seen, model, &mut memory, context.options.refusal_retry).await;
-                let (plan, next) = roll_out(context, key, stack, model, wanted, &mut memory).await;
+                let Some((plan, next)) = roll_out(context, key, stack, model, wanted, &mut memory).await else {
+                    context.remember(key, memory);
+                    return Outcome::Settled; // what has changed has woken us again
+                };
                 let children = context.store.children(key);
                 let parts = Parts::of(wanted, &children);
                 let walls = stack.annotations().get(report::PROOF).and_then(|proof| proof.parse().ok());
@@ -87,13 +90,15 @@ pub async fn reconcile(context: &Context, key: &StackKey) -> Outcome {
         }
     };
     context.remember(key, memory);
+    report.status.observed_requests = requests::heard(stack);
     if report.status != before {
         context.publisher.post(key, stack.object_ref(&()), report);
     }
     next
 }
 
-/// Plans and writes until there is nothing left to write, then prunes. Returns the last plan, and when to look again.
+/// Plans and writes until there is nothing left to write, then prunes. Returns the last plan, and when to look again; none if the stack says something else
+/// meanwhile, or goes, so that nothing more may be done in its name.
 async fn roll_out(
     context: &Context,
     key: &StackKey,
@@ -101,7 +106,7 @@ async fn roll_out(
     stack: &Stack,
     wanted: &Children,
     memory: &mut Memory,
-) -> (Plan, Outcome) {
+) -> Option<(Plan, Outcome)> {
     let ungated: BTreeSet<String> = written
         .annotations()
         .get(UNGATE)
@@ -114,6 +119,7 @@ async fn roll_out(
         let (now, time) = (Instant::now(), Timestamp::now());
         let refused = memory.standing_refusals(now);
         let children = context.store.children(key);
+        memory.sees(&children);
         let missing = context.store.missing();
         let unready = neighbours::awaited(&stack.depends_on, &context.store.neighbours(&key.namespace));
         let mut plan = plan(
@@ -142,20 +148,24 @@ async fn roll_out(
                 Some(due) => Outcome::At(due.into_std()),
                 None => Outcome::Settled,
             };
-            return (plan, next);
+            return Some((plan, next));
+        }
+        if rounds > 0 && !context.still_says(key, written) {
+            return None;
         }
         rounds += 1;
-        match apply(context, key, stack, wanted, &due, memory).await {
+        match apply(context, key, (written, stack), wanted, &due, memory).await {
             Applied::Done => {}
-            Applied::Deposed => return (plan, Outcome::Failed),
-            Applied::NamespaceGoing => return (plan, Outcome::Settled),
+            Applied::Superseded => return None,
+            Applied::Deposed => return Some((plan, Outcome::Failed)),
+            Applied::NamespaceGoing => return Some((plan, Outcome::Settled)),
         }
     }
 }
 
 /// Deletes whose time has come although some writes are still to come: those of a service of which nothing is to be written; and when nothing is to be
 /// written at all, the rest.
-fn ripe<'a>(plan: &'a Plan, stack: &'a Stack, wanted: &'a Children) -> impl Iterator<Item = &'a Delete> {
+pub(crate) fn ripe<'a>(plan: &'a Plan, stack: &'a Stack, wanted: &'a Children) -> impl Iterator<Item = &'a Delete> {
     let unwritten = |service: &str| {
         let of_it = |write: &Write| wanted.get(&write.id).is_some_and(|w| w.part == Part::Service(service.to_owned()));
         plan.writes.iter().any(of_it)
@@ -177,6 +187,16 @@ impl Context {
         self.remember(key, memory);
         let report = report::undecodable(error, generation, &AppStackStatus::default(), Timestamp::now());
         self.publisher.post(key, seen.object_ref(&()), report);
+    }
+
+    /// Whether a stack is as it was when a pass over it began.
+    pub(super) fn still_says(&self, key: &StackKey, written: &AppStack) -> bool {
+        let now = self.store.stack(key);
+        now.is_some_and(|now| {
+            let (now, then) = (now.meta(), written.meta());
+            (&now.uid, now.generation, &now.deletion_timestamp)
+                == (&then.uid, then.generation, &then.deletion_timestamp)
+        })
     }
 
     /// What was last said of a stack, be it still on its way.

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::error::Failure;
 use super::lease::Leadership;
 use super::store::Written;
-use crate::api::{API_VERSION, AppStackStatus};
+use crate::api::{API_VERSION, AppStack, AppStackStatus};
 use crate::child::{Child, ChildId, MANAGER};
 
 /// Longest any call may take.
@@ -133,6 +133,14 @@ impl Writer {
         let params = PatchParams { field_manager: Some(TEARDOWN_MANAGER.into()), ..PatchParams::default() };
         let api: Api<Written> = Api::namespaced(self.client.clone(), &seen.namespace().unwrap_or_default());
         self.bounded(false, async { api.patch(&seen.name_any(), &params, &Patch::<()>::Json(patch)).await }).await
+    }
+
+    /// One look at whether the stack of this uid lives. Where it does not, its event is on the way.
+    pub(super) async fn lives(&self, namespace: &str, name: &str, uid: &str) -> Result<(), Failure> {
+        let api: Api<AppStack> = Api::namespaced(self.client.clone(), namespace);
+        let live = self.bounded(false, async { api.get_metadata(name).await }).await?.metadata;
+        let is_it = live.uid.as_deref() == Some(uid) && live.deletion_timestamp.is_none();
+        if is_it { Ok(()) } else { Err(Failure::Stale) }
     }
 
     /// Whether a namespace is being deleted, with all that is in it. Who may not look is told no: then what is in it goes in its own order.

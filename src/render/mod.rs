@@ -113,7 +113,7 @@ pub fn render(stack: &Stack, settings: &Settings) -> Children {
             out.add(Kind::Service, part(), json(object));
         }
         if let Some((kind, object)) = workload::workload(stack, service, settings) {
-            if let Some(record) = record::record(stack, service, &object) {
+            if let Some(record) = record::record(stack, service, kind, &object) {
                 out.add(Kind::Record, part(), record);
             }
             out.add(kind, part(), object);

@@ -30,7 +30,14 @@ pub(super) fn service(
         .and_then(|id| of.children.get(id))
         .filter(|child| child.label(labels::SERVICE) == service.name && child.label(labels::STACK) == of.stack.name);
     let facts = live.map(|child| child.facts.clone()).unwrap_or_default();
-    let (state, reason, message) = standing(of, service, live.map(AsRef::as_ref), before);
+    let (state, mut reason, mut message) = standing(of, service, live.map(AsRef::as_ref), before);
+    if let (None, Some(to)) = (&reason, service.put_back.as_ref().filter(|_| !of.stack.stopped)) {
+        reason = Some("RevisionNotKept".into());
+        message = Some(format!(
+            "nothing is kept of revision {to}, which was to be put back: what is written runs; `appstack history {} {}` shows what there is",
+            of.stack.name, service.name
+        ));
+    }
     let waiting_on = match of.plan.steps.get(&service.name) {
         Some(Step::Hold(waits)) if !waits.is_empty() => {
             Some(waits.iter().map(|wait| describe(wait, &of.plan.steps)).collect::<Vec<_>>().join(", "))

@@ -61,6 +61,7 @@ pub fn report(of: &Subject<'_>, generation: i64, before: &AppStackStatus, now: T
     conditions.push(isolation(of.stack, of.walls, generation, &before.conditions, now));
     let status = AppStackStatus {
         observed_generation: Some(generation),
+        observed_requests: None, // known to who has the stack as it is written
         conditions,
         summary: Some(format!("{done}/{}", services.len())),
         waiting_on: waiting_on(of, &services).map(|text| bounded(&text)),

@@ -40,6 +40,7 @@ pub fn tearing_down(
     conditions.extend(isolation::kept(&before.conditions));
     let status = AppStackStatus {
         observed_generation: Some(generation),
+        observed_requests: before.observed_requests.clone(),
         conditions,
         summary: Some(format!("{left}/{}", down.services.len())),
         waiting_on,

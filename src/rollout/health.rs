@@ -66,7 +66,8 @@ pub fn progress<'a>(
 }
 
 /// `Finished` rests on the Deployment controller's own memory, the reason of its `Progressing` condition, which stays when a node goes away later. It stays
-/// for a moment when another ReplicaSet is to follow, too: the counts, and the ReplicaSet that its message names, tell that apart.
+/// for a moment when another ReplicaSet is to follow, too: the counts, and the ReplicaSet that its message names, tell that apart. So does a deadline that an
+/// earlier ReplicaSet has passed.
 fn of_deployment<'a>(
     child: &Child,
     no_surplus: bool,
@@ -76,7 +77,8 @@ fn of_deployment<'a>(
 ) -> Progress {
     let progressing = child.facts.condition("Progressing");
     let reason = progressing.map_or("", |c| c.reason.as_str());
-    // `ReplicaSet "shop-web-5d8f" has successfully progressed.`
+    // `ReplicaSet "shop-web-5d8f" has successfully progressed.`, or a Deployment that has none yet
+    let is_of_replica_set = progressing.is_some_and(|c| c.message.starts_with("ReplicaSet "));
     let named = progressing.and_then(|c| c.message.split('"').nth(1));
     let mut is_of_another = || {
         named.is_some_and(|named| {
@@ -84,8 +86,11 @@ fn of_deployment<'a>(
             !pods.any(|pod| ours(pod) && pod.owner().is_some_and(|owner| owner.name == named))
         })
     };
+    let is_refused = child.facts.condition("ReplicaFailure").is_some_and(|c| c.status == "True");
     if reason == "ProgressDeadlineExceeded" {
-        Progress::Overdue
+        // Under `Recreate` there is no other ReplicaSet before the last old pod is gone, and until then what is said of the old one stays.
+        let is_old = child.facts.updated_replicas == 0 && !is_refused && is_of_replica_set && is_of_another();
+        if is_old { Progress::Rolling } else { Progress::Overdue }
     } else if reason == "NewReplicaSetAvailable"
         && no_surplus
         && (child.facts.updated_replicas > 0 || wanted == 0)
@@ -135,9 +140,9 @@ fn of_job(job: &Child) -> Progress {
     }
 }
 
-/// Whether some pod of this revision has run its container, however it ended.
+/// Whether some pod of this revision has run its container, however it ended. One that was told to go says nothing of the run that follows.
 pub fn has_started<'a>(mut pods: impl Iterator<Item = &'a Child>, revision: &str) -> bool {
-    pods.any(|pod| pod.annotation(labels::REVISION) == Some(revision) && pod.facts.pod.has_run)
+    pods.any(|pod| !pod.is_going() && pod.annotation(labels::REVISION) == Some(revision) && pod.facts.pod.has_run)
 }
 
 /// What ails the pods of this revision, or keeps one from starting: reason and message.

@@ -176,8 +176,8 @@ pub enum Body {
         from: ChildId,
         /// Its revision.
         good: String,
-        /// The revision that has failed.
-        failed: String,
+        /// The revision that has failed, and is not to be tried again; none where a person asked for it.
+        failed: Option<String>,
     },
     /// Only the count, of a workload whose template is not at hand.
     Scale {

@@ -13,7 +13,7 @@ use super::plan::{Body, Cause, Guard, Plan, Refusal, RefusalKind, Step, Write};
 use super::predecessors;
 use super::prune;
 use super::replicas::{self, Replicas};
-use super::rollback::ROLLED_BACK;
+use super::rollback::{PutBack, ROLLED_BACK, by_hand};
 use crate::api::OnFailure;
 use crate::child::digest::Digest;
 use crate::child::{Child, ChildId, Kind, labels};
@@ -131,6 +131,7 @@ impl Planner<'_> {
         let progress = self.progress(service, id, live.as_deref(), &parts);
         let replicas = self.replicas(service, id, live.as_deref(), &parts);
         let needed = self.needed_by(service, &parts.beside);
+        let put_back = self.put_back(service, id, live.as_deref());
 
         // What is there already serves, though a change to it is refused; what is not there holds the service.
         let missing = |id: &&ChildId| self.wanted.get(*id).is_some_and(|w| self.ours(id, w).is_none());
@@ -141,11 +142,14 @@ impl Planner<'_> {
                 reason: refusal.kind.reason().into(),
                 message: refusal.message.clone(),
             })
-        } else if let Some(back) = live.as_ref().and_then(|live| self.roll_back(service, id, live, progress, &replicas))
+        } else if let Some(back) = live
+            .as_ref()
+            .filter(|_| put_back.is_none())
+            .and_then(|live| self.roll_back(service, id, live, progress, &replicas))
         {
             back
         } else {
-            self.step(id, wanted, service, live.as_deref(), &replicas)
+            self.step(id, wanted, service, live.as_deref(), &replicas, put_back.as_ref())
         };
         if step == Step::Apply {
             let first = predecessors::of(self.stack, service, id, wanted, live.as_deref(), self.seen, &parts);
@@ -155,7 +159,12 @@ impl Planner<'_> {
             self.out.deletes.extend(first.deletes);
         }
         match (&step, &live) {
-            (Step::Apply, _) => self.write_workload(service, id, live.as_deref(), &replicas, needed),
+            (Step::Apply, _) => {
+                self.write_workload(service, id, live.as_deref(), &replicas, needed, put_back.as_ref());
+                if let Some(back) = &put_back {
+                    step = by_hand(&self.stack.name, service, back.to);
+                }
+            }
             // The template is not at hand: it is held, or rendered otherwise than the one that is there.
             (Step::Hold(_) | Step::Failed(_) | Step::Done, Some(live))
                 if id.kind.has_replicas()
@@ -267,9 +276,16 @@ impl Planner<'_> {
         service: &Service,
         live: Option<&Child>,
         replicas: &Replicas,
+        put_back: Option<&PutBack<'_>>,
     ) -> Step {
         if live.is_some_and(Child::is_going) {
             return Step::Hold(Vec::new());
+        }
+        // Pods that serve go back at once, as after a failure.
+        match put_back.filter(|_| !replicas.from_zero) {
+            Some(back) if back.is_there => return by_hand(&self.stack.name, service, back.to),
+            Some(_) => return Step::Apply,
+            None => {}
         }
         let same = live.is_some_and(|child| child.annotation(labels::REVISION) == Some(service.revision.as_str()));
         let difference =
@@ -309,10 +325,17 @@ impl Planner<'_> {
         live: Option<&Child>,
         replicas: &Replicas,
         after: Vec<ChildId>,
+        put_back: Option<&PutBack<'_>>,
     ) {
-        let good = self.last_good(service, live);
-        let body =
-            Body::Object { guard: guard(live, replicas), replicas: replicas.state, keep: replicas.keep.clone(), good };
+        let (guard, count, keep) = (guard(live, replicas), replicas.state, replicas.keep.clone());
+        let body = match put_back {
+            Some(PutBack { to, from: Some(from), .. }) => {
+                Body::Restore { guard, replicas: count, keep, from: from.clone(), good: (*to).to_owned(), failed: None }
+            }
+            // It is there, with no pods, and what it was made from is kept no more.
+            Some(_) => Body::Scale { count: count.unwrap_or(0) },
+            None => Body::Object { guard, replicas: count, keep, good: self.last_good(service, id, live) },
+        };
         self.write(id, body, after);
     }
 

@@ -7,7 +7,7 @@ use super::plan::{Delete, Plan, Step};
 use super::planner::Seen;
 use super::populate::has_ended;
 use super::rollback::is_superfluous;
-use crate::api::{Isolation, OnFailure};
+use crate::api::Isolation;
 use crate::child::{Child, ChildId, Kind, labels};
 use crate::render::Children;
 use crate::stack::{Scale, Stack, Workload};
@@ -54,9 +54,7 @@ pub(super) fn prune(stack: &Stack, wanted: &Children, seen: &Seen<'_>, plan: &Pl
                     _ => quiet,
                 },
                 Kind::Record => match stack.services.get(child.label(labels::HISTORY_OF)) {
-                    Some(now) if now.update.on_failure == OnFailure::Rollback => {
-                        is_superfluous(now, child, seen.children.iter())
-                    }
+                    Some(now) if now.update.history > 0 => is_superfluous(now, child, seen.children.iter()),
                     _ => quiet,
                 },
                 Kind::ConfigMap => quiet && !read.contains(&id.name),

@@ -3,6 +3,7 @@
 //! What was complete once is kept as a ControllerRevision. A workload says by annotations which of them it goes back to, and which revision has failed: a new
 //! leader reads on there, and what has failed is not tried again until the definition changes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::health::Progress;
@@ -20,11 +21,11 @@ pub const ROLLED_BACK: &str = "RolledBack";
 impl Planner<'_> {
     /// The revision that a service goes back to, should the one that is written now stand still: the one it leaves, if its rollout was complete, else
     /// the one that that would have gone back to.
-    pub(super) fn last_good(&self, service: &Service, live: Option<&Child>) -> Option<String> {
+    pub(super) fn last_good(&self, service: &Service, id: &ChildId, live: Option<&Child>) -> Option<String> {
         let live = live.filter(|_| service.update.on_failure == OnFailure::Rollback)?;
         let leaves = live.annotation(labels::REVISION).filter(|now| *now != service.revision);
         let good = leaves
-            .filter(|now| self.record(&service.name, now).is_some())
+            .filter(|now| self.record(service, id.kind, now).is_some())
             .or_else(|| live.annotation(labels::LAST_GOOD))
             .filter(|good| *good != service.revision);
         good.map(str::to_owned)
@@ -52,19 +53,30 @@ impl Planner<'_> {
             guard: super::planner::guard(Some(live), replicas),
             replicas: replicas.state,
             keep: replicas.keep.clone(),
-            from: self.record(&service.name, good)?.clone(),
+            from: self.record(service, id.kind, good)?.clone(),
             good: good.to_owned(),
-            failed: wanted.to_owned(),
+            failed: Some(wanted.to_owned()),
         };
         self.write(id, body, Vec::new());
         Some(rolled_back(wanted, good))
     }
 
-    /// What is kept of a service at this revision.
-    fn record(&self, service: &str, revision: &str) -> Option<&ChildId> {
+    /// What its pods are made from although something else is written, because a person asked for it: that revision, and what keeps its template. None
+    /// where nothing is kept of it, and in a stack that is stopped.
+    pub(super) fn put_back<'s>(&self, service: &'s Service, id: &ChildId, live: Option<&Child>) -> Option<PutBack<'s>> {
+        let to = service.put_back.as_deref().filter(|_| !self.stack.stopped)?;
+        let from = self.record(service, id.kind, to).cloned();
+        let is_there = live.is_some_and(|live| live.annotation(labels::REVISION) == Some(to));
+        (from.is_some() || is_there).then_some(PutBack { to, from, is_there })
+    }
+
+    /// What is kept of a service at this revision, for a workload of this kind.
+    fn record(&self, service: &Service, kind: Kind, revision: &str) -> Option<&ChildId> {
+        let of_kind = |child: &Child| child.annotation(labels::WORKLOAD).is_none_or(|of| of == kind.to_string());
         let is_it = |id: &ChildId, child: &Child| {
             id.kind == Kind::Record
-                && child.label(labels::HISTORY_OF) == service
+                && child.label(labels::HISTORY_OF) == service.name
+                && of_kind(child)
                 && child.annotation(labels::REVISION) == Some(revision)
                 && !child.is_going()
                 && is_ours(self.stack, id, child)
@@ -84,6 +96,29 @@ impl Planner<'_> {
     }
 }
 
+/// What a person has put back.
+pub(super) struct PutBack<'a> {
+    /// The revision.
+    pub(super) to: &'a str,
+    /// What keeps its template.
+    pub(super) from: Option<ChildId>,
+    /// The workload is of it already.
+    pub(super) is_there: bool,
+}
+
+/// A service whose pods a person has put back.
+pub(super) fn by_hand(stack: &str, service: &Service, to: &str) -> Step {
+    let name = &service.name;
+    Step::Failed(Cause {
+        path: Vec::new(),
+        reason: ROLLED_BACK.into(),
+        message: format!(
+            "revision {to} was put back by hand in place of {}; an edit of the service, or `appstack rollback {stack} {name} --undo`, takes up what is written; if that comes from Git, revert it there",
+            service.revision
+        ),
+    })
+}
+
 fn rolled_back(failed: &str, good: &str) -> Step {
     Step::Failed(Cause {
         path: Vec::new(),
@@ -94,7 +129,8 @@ fn rolled_back(failed: &str, good: &str) -> Step {
     })
 }
 
-/// Whether more is kept of a service than it wants, and this is not among the newest of it, nor what its workload is made from or would go back to.
+/// Whether more is kept of a service than it wants, and this is not among the newest definitions of it, nor what its workload is made from or would go back
+/// to. Of a definition that was restarted, the last time counts.
 pub(super) fn is_superfluous<'a>(
     service: &Service,
     record: &Child,
@@ -102,10 +138,13 @@ pub(super) fn is_superfluous<'a>(
 ) -> bool {
     let age = |child: &Child| (child.facts.moved, child.meta.name.clone());
     let revision = record.annotation(labels::REVISION);
-    let mut newer = 0;
+    if revision.is_some() && revision == service.put_back.as_deref() {
+        return false;
+    }
+    let mut newer = BTreeSet::new();
     for (id, child) in children {
         if id.kind == Kind::Record && child.label(labels::HISTORY_OF) == service.name && age(child) > age(record) {
-            newer += 1;
+            newer.insert(definition(child));
         }
         let uses = |key: &str| revision.is_some() && child.annotation(key) == revision;
         if id.kind.starts_pods()
@@ -115,5 +154,9 @@ pub(super) fn is_superfluous<'a>(
             return false;
         }
     }
-    newer >= service.update.history
+    newer.len() >= service.update.history || newer.contains(&definition(record))
+}
+
+fn definition(record: &Child) -> Option<&str> {
+    record.annotation(labels::DEFINITION).or_else(|| record.annotation(labels::REVISION))
 }

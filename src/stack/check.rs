@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::model::{Need, Network, Placement, PreStart, Problem, Problems, Service, Source, Stack};
 use super::{
-    configs, definition, env, graph, health, mounts, neighbours, networks, patch, pod_security, ports, routes, scale,
-    ties, update, volumes,
+    configs, definition, env, graph, health, mounts, neighbours, networks, patch, pod_security, ports, requests,
+    routes, scale, ties, update, volumes,
 };
 use crate::api::{self, AppStack, AppStackSpec, Condition, Mode, OpenTo, PodSecurity, Quantity};
 use crate::child::digest::Digest;
@@ -72,6 +72,14 @@ pub fn check(written: &AppStack, most: PodSecurity) -> Result<Stack, Problems> {
     for (name, service) in &mut services {
         if let Some(tie) = spec.services.get(name).and_then(|written| ties::foreign(written, spec, &ties)) {
             service.revision = Digest::of(&json!([service.revision, format!("{tie:?}")])).hex8();
+        }
+    }
+    // A restart is the same definition once more.
+    for (name, service) in &mut services {
+        service.definition.clone_from(&service.revision);
+        service.put_back = requests::put_back(written, service, &mut warnings);
+        if let Some(stamp) = requests::stamp(written, name, &mut warnings) {
+            service.revision = Digest::of(&json!([service.revision, {"restart": stamp}])).hex8();
         }
     }
     restart_with_dependencies(&order, spec, &mut services);
@@ -187,6 +195,8 @@ fn service(
     Service {
         name: name.to_owned(),
         revision: definition::revision(name, written, spec),
+        definition: String::new(), // known when all services are
+        put_back: None,
         workload,
         image: written.image.clone(),
         pull_policy: written.image_pull_policy,

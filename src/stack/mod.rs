@@ -17,6 +17,7 @@ mod patch;
 mod pod_security;
 mod ports;
 pub mod reachability;
+pub mod requests;
 mod routes;
 mod scale;
 mod size;

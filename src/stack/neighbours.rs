@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::graph;
 use super::model::{Problem, Problems};
+use super::requests::is_answered;
 use crate::api::{AppStack, AppStackSpec};
 
 /// The stacks of a namespace, by name.
@@ -34,7 +35,7 @@ fn unready(stack: &AppStack) -> Option<String> {
     if stack.metadata.deletion_timestamp.is_some() {
         return Some("it is being deleted".into());
     }
-    let Some(status) = stack.status.as_ref().filter(|s| s.observed_generation == stack.metadata.generation) else {
+    let Some(status) = stack.status.as_ref().filter(|_| is_answered(stack)) else {
         return Some("nobody has looked at its last change yet".into());
     };
     let ready = status.conditions.iter().find(|c| c.type_ == "Ready");

@@ -8,7 +8,7 @@ use crate::api::{self, AccessMode, AppStackSpec, OnFailure, UpdateOrder};
 
 /// Where unset, a rollout without progress for this long has failed (design, section 3), unless its health check needs longer.
 const DEADLINE: Duration = Duration::from_secs(600);
-/// Where unset, so many definitions are kept to go back to.
+/// Where unset, so many definitions are kept by a service that goes back by itself.
 const HISTORY: usize = 5;
 /// The longest that can be written.
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -84,10 +84,8 @@ pub(super) fn update(
         );
     }
     let on_failure = fields.on_failure.unwrap_or_default();
-    if fields.history.is_some() && on_failure != OnFailure::Rollback {
-        here.warn(".update.history", "has no effect without onFailure: Rollback");
-    }
-    let history = fields.history.and_then(|count| usize::try_from(count).ok()).unwrap_or(HISTORY);
+    let unset = if on_failure == OnFailure::Rollback { HISTORY } else { 0 };
+    let history = fields.history.and_then(|count| usize::try_from(count).ok()).unwrap_or(unset);
     Update { strategy, min_ready, deadline, on_failure, history }
 }
 

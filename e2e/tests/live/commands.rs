@@ -12,10 +12,10 @@ use crate::stacks::{SOON, service, stack, wait_state};
 
 /// What a command has said, and how it ended.
 #[derive(Debug)]
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub struct Said {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
 }
 
 impl Said {
@@ -37,7 +37,7 @@ fn begin(t: &Live, args: &[&str]) -> JoinHandle<Said> {
     tokio::task::spawn_blocking(move || Said::of(&command.output().expect("the command")))
 }
 
-async fn run(t: &Live, args: &[&str]) -> Said {
+pub async fn run(t: &Live, args: &[&str]) -> Said {
     begin(t, args).await.expect("a thread")
 }
 

@@ -95,6 +95,40 @@ fn a_change_waits_for_the_other_stack_and_what_runs_runs_on() {
     });
 }
 
+// "Cycles between stacks found and named", on both; what runs of them runs on meanwhile.
+#[test]
+fn two_stacks_that_wait_for_each_other_are_told_so_and_an_edit_heals_both() {
+    live("neighbours_two", async |t| {
+        let _operator = t.space.operator().start();
+        t.space.apply_object(&after("base", 100, &[])).await;
+        t.space.apply_object(&after("front", 100, &["base"])).await;
+        t.space.wait_ready("front", SOON).await;
+        // The edit that closes the circle changes what runs as well.
+        let closes = json!({"dependsOn": {"front": {}}, "services": {"base": {"image": "base:2"}}});
+        t.space.patch("base", json!({"spec": closes})).await;
+        for (name, path) in [("base", "base -> front -> base"), ("front", "front -> base -> front")] {
+            eventually(SOON, &format!("{name} to be told of the circle"), async || {
+                let (reason, message) = condition(&t, name).await;
+                let live = t.space.get(Kind::AppStack, name).await.unwrap_or_default();
+                let told = reason == "DependencyCycle" && message.contains(path) && json::holds(&live, "Stalled");
+                if told { Ok(()) } else { Err(live["status"].to_string()) }
+            })
+            .await;
+        }
+        operator_has_looked(&t, "told").await;
+        for name in ["base", "front"] {
+            let workload = t.space.get(Kind::Deployment, &format!("{name}-{name}")).await.unwrap();
+            assert!(runs(&workload, &format!("{name}:1")), "what runs is left as it is");
+        }
+        t.space.patch("base", json!({"spec": {"dependsOn": null}})).await;
+        for name in ["base", "front"] {
+            t.space.wait_ready(name, Duration::from_secs(20)).await;
+        }
+        let base = t.space.get(Kind::Deployment, "base-base").await.unwrap();
+        assert!(runs(&base, "base:2"), "and the edit is carried out");
+    });
+}
+
 #[test]
 fn stacks_in_a_circle_are_told_so_and_an_edit_heals_them_all() {
     live("neighbours_circle", async |t| {

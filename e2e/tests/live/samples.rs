@@ -10,6 +10,7 @@ use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::stacks::{is_signal, operator_has_looked};
 
@@ -44,11 +45,41 @@ async fn roll_out(t: &Live, sample: Sample) -> (Operator, String) {
     for (n, (_, service)) in stack["spec"]["services"].as_object_mut().expect("services").iter_mut().enumerate() {
         service["env"]["SIM_READY_DELAY"] = json!(format!("{}ms", 100 + n * 37 % 400));
     }
-    for document in &documents {
+    roll_out_within_budget(t, &documents, &name).await;
+    (operator, name)
+}
+
+/// "A rollout of k services makes at most k+2 status writes and n+2 requests for n children."
+async fn roll_out_within_budget(t: &Live, documents: &[Value], name: &str) {
+    operator_has_looked(t, "begin").await;
+    let mark = t.audit().mark().await;
+    for document in documents {
         t.space.apply_object(document).await;
     }
-    t.space.wait_ready(&name, IN_TIME).await;
-    (operator, name)
+    t.space.wait_ready(name, IN_TIME).await;
+    sleep(Duration::from_millis(3500)).await; // whatever might follow: a count that nothing took along
+    let requests = t.audit().since(mark).await.without(is_signal);
+    let (services, children) = (
+        t.space.status(name).await["services"].as_object().expect("services").len(),
+        t.space.children(name).await.len(),
+    );
+    let (writes, statuses) = (requests.child_writes().len(), requests.writes_of("appstacks/status"));
+    let reads = requests.acts.iter().filter(|r| !r.is_write()).count();
+    println!(
+        "{name}: {services} services, {statuses} statuses; {children} children, {writes} writes and {reads} reads of them"
+    );
+    assert!(writes + reads <= children + 2, "{name}: {children} children, and\n{requests}");
+    assert!(statuses <= services + 2, "{name}: {services} services, and\n{requests}");
+}
+
+#[test]
+fn hello_rolls_out_within_its_budget() {
+    live("sample_hello", async |t| {
+        let _operator = t.space.operator().start();
+        let file = e2e::cluster::root().join("manifests/samples/hello.yaml");
+        let yaml = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        roll_out_within_budget(&t, &e2e::space::documents(&yaml), "hello").await;
+    });
 }
 
 async fn snapshot(t: &Live, sample: Sample, name: &str) -> Running {

@@ -171,3 +171,33 @@ fn a_rollout_that_fails_is_rolled_back_with_its_config_and_not_tried_again() {
         }
     });
 }
+
+// The pod that failed takes its time to stop, and until it has, its Deployment goes on saying that the deadline has passed.
+#[test]
+fn a_new_definition_is_not_failed_by_the_deadline_of_the_one_before() {
+    live("update_next", async |t| {
+        let _operator = t.space.operator().start();
+        let of = |tag: u8, mode: &str| {
+            let db = json!({
+                "image": format!("db:{tag}"), "mounts": {"/d": {"volume": "data"}},
+                "env": {"SIM_MODE": mode, "SIM_DELETE_DELAY": "3s"}, "update": {"deadline": "4s", "onFailure": "Rollback"},
+            });
+            let mut all =
+                stack("shop", &json!({"db": db, "web": {"image": format!("web:{tag}"), "dependsOn": {"db": {}}}}));
+            all["spec"]["volumes"] = json!({"data": {"size": "1Gi"}});
+            all
+        };
+        t.space.apply_object(&of(1, "never-ready")).await;
+        wait_state(&t, "shop", "web", "Failed").await;
+        let next = t.space.apply_object(&of(2, "none")).await;
+        t.space.wait_ready("shop", SOON).await;
+        let db = t.space.get(Kind::Deployment, "shop-db").await.unwrap();
+        assert_eq!(db["spec"]["strategy"]["type"], "Recreate");
+        for seen in t.observer.of(Kind::AppStack, "shop").await {
+            let (about, generation) = (&seen.object["status"]["observedGeneration"], &next["metadata"]["generation"]);
+            let said = &seen.object["status"]["services"];
+            let failed = about == generation && ["db", "web"].iter().any(|name| said[*name]["state"] == "Failed");
+            assert!(!failed, "{said}");
+        }
+    });
+}

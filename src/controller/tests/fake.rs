@@ -123,12 +123,13 @@ impl Fake {
 
     /// The watches tell of everything that the server has deleted.
     pub(super) fn tell_of_deletions(&self) {
-        let state = self.state.lock().unwrap();
+        let mut state = self.state.lock().unwrap();
         let known = self.context.store.children(&self.key);
         for (id, child) in known.iter() {
             if !state.objects.contains_key(&format!("{}/{}", id.kind.names().plural, id.name)) {
                 let mut gone = child.as_ref().clone();
-                gone.meta.resource_version = Some((state.version + 1).to_string());
+                state.version += 1;
+                gone.meta.resource_version = Some(state.version.to_string());
                 self.context.store.child_event(id.kind, Event::Delete(gone));
             }
         }

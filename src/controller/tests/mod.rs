@@ -2,6 +2,7 @@
 
 mod fake;
 mod faults;
+mod gone;
 mod protocol;
 mod statuses;
 mod teardown;

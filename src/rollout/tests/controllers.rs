@@ -12,7 +12,7 @@ use crate::child::{Child, ChildId, Kind, labels};
 const NODES: i32 = 2;
 
 /// Whether a Job has come to its end.
-pub(super) fn has_ended(job: &Child) -> bool {
+fn has_ended(job: &Child) -> bool {
     ["Complete", "Failed"].iter().any(|end| job.facts.condition(end).is_some())
 }
 
@@ -99,20 +99,6 @@ impl World {
         }
     }
 
-    /// A person wants to see again what has failed.
-    pub(super) fn forget_failures(&mut self) {
-        for id in self.starters() {
-            self.alter(&id, |child| {
-                child.meta.annotations.get_or_insert_default().remove(labels::FAILED_REVISION);
-            });
-        }
-    }
-
-    /// Pods whose workload is gone have come to their end.
-    pub(super) fn reap(&mut self) {
-        self.children.retain(|id, child| id.kind != Kind::Pod || !child.is_going());
-    }
-
     fn drop_pods(&mut self, of: &ChildId) {
         let Some(uid) = self.children.get(of).and_then(|child| child.meta.uid.clone()) else { return };
         let takes_up = |pod: &Child| of.kind == Kind::StatefulSet && pod.owner().is_none();
@@ -124,8 +110,7 @@ impl World {
         });
     }
 
-    /// A pod of a workload, as its template says. Two promises are looked after here: runs of a Job never overlap, and a claim with room for one writer
-    /// never sees two workloads of a service.
+    /// A pod of a workload, as its template says.
     fn pod(&mut self, of: &ChildId, number: i32, ready: bool) {
         let workload = self.children[of].clone();
         let template = self.templates[of].clone();
@@ -146,32 +131,6 @@ impl World {
             object["metadata"]["labels"]["statefulset.kubernetes.io/pod-name"] = json!(name);
         }
         let pod: Child = serde_json::from_value(object).unwrap();
-        let service = |pod: &Child| {
-            let name = pod.label(labels::SERVICE);
-            if name.is_empty() { pod.label(labels::JOB) } else { name }.to_owned()
-        };
-        let (own, uid) = (service(&pod), workload.meta.uid.as_ref());
-        let others = self.children.iter().filter(|(id, other)| {
-            id.kind == Kind::Pod
-                && !other.facts.pod.ended
-                && !own.is_empty()
-                && service(other) == own
-                && other.owner().map(|owner| &owner.uid) != uid
-                // Pods that are nobody's are taken up by a StatefulSet, not doubled.
-                && !(of.kind == Kind::StatefulSet && other.owner().is_none())
-        });
-        for (other, _) in others {
-            assert!(of.kind != Kind::Job, "{other} has not ended, and {of} runs");
-            assert!(
-                !(writes_data(&template) && self.writers.contains(&other.name)),
-                "{other} writes to the claim, and {of} starts"
-            );
-        }
-        if writes_data(&template) {
-            self.writers.insert(name.clone());
-        } else {
-            self.writers.remove(&name);
-        }
         self.children.insert(ChildId { kind: Kind::Pod, name }, Arc::new(pod));
     }
 
@@ -212,9 +171,4 @@ fn pod_prefix(of: &ChildId) -> String {
 fn claims(template: &Value) -> impl Iterator<Item = &str> {
     let volumes = template["spec"]["volumes"].as_array().into_iter().flatten();
     volumes.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str())
-}
-
-/// All that mount it do.
-fn writes_data(template: &Value) -> bool {
-    claims(template).any(|claim| claim == "s-data")
 }

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
-use super::world::{UID, World, id, model, other_digest, progressing};
+use super::world::{UID, World, condition, id, model, other_digest, progressing};
 use crate::child::digest::Digest;
-use crate::child::{Child, ChildId, Kind, labels};
+use crate::child::{Child, ChildId, Condition, Kind, labels};
 use crate::render::Settings;
+use crate::rollout::health::Progress;
 use crate::rollout::{Body, Guard, Refusal, RefusalKind, Step};
 
 pub(super) fn kinds(written: &[ChildId]) -> Vec<Kind> {
@@ -54,6 +57,18 @@ fn a_started_dependency_need_not_be_healthy() {
     assert!(held(&world, "web"));
     world.started_pod("db"); // in a crash loop
     assert_eq!(world.pass(), [id("web")]);
+}
+
+#[test]
+fn a_pod_that_was_told_to_go_does_not_stand_for_the_run_that_follows() {
+    let mut world = World::new(
+        &json!({"db": {"image": "db:1", "mode": "Job"}, "web": {"image": "web:1", "dependsOn": {"db": {"condition": "Started"}}}}),
+    );
+    world.started_pod("db"); // of a Job that somebody deleted
+    let pod = ChildId { kind: Kind::Pod, name: "db-pod".into() };
+    Arc::make_mut(world.children.get_mut(&pod).unwrap()).meta.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+    world.pass();
+    assert!(held(&world, "web"));
 }
 
 #[test]
@@ -140,6 +155,33 @@ fn a_dependency_past_its_deadline_fails_those_behind_it_by_name_and_heals() {
     assert!(plan.writes.iter().any(|w| w.id == id("aside")), "an edge that is not required lets pass");
     world.complete("db");
     assert!(world.pass().contains(&id("api")));
+}
+
+#[test]
+fn a_deadline_that_the_definition_before_has_passed_neither_fails_nor_rolls_back_the_next() {
+    let services = |tag: u8| json!({"db": {"image": format!("db:{tag}"), "update": {"order": "StopFirst", "onFailure": "Rollback"}}, "web": {"image": format!("web:{tag}"), "dependsOn": {"db": {}}}});
+    let mut world = World::new(&services(1));
+    world.settle();
+    world.edit(&services(2));
+    assert_eq!(world.pass(), [id("db")]);
+    // As the Deployment controller leaves it until the last old pod is gone: it has seen the new template, and made no ReplicaSet of it.
+    let waiting = |child: &mut Child, message: &str, more: Option<Condition>| {
+        child.facts.observed_generation = child.meta.generation.unwrap_or(0);
+        (child.facts.replicas, child.facts.updated_replicas, child.facts.available_replicas) = (1, 0, 0);
+        let said = Condition { message: message.into(), ..progressing("False", "ProgressDeadlineExceeded") };
+        child.facts.conditions = [Some(said), more].into_iter().flatten().collect();
+    };
+    let of_old = r#"ReplicaSet "s-db-5d8f" has timed out progressing."#;
+    world.change("db", |child| waiting(child, of_old, None));
+    assert_eq!(world.plan().progress["db"], Progress::Rolling);
+    assert!(held(&world, "web") && world.plan().writes.is_empty(), "it is not tried yet: nothing to roll back");
+    // What it is that stands still, it says otherwise.
+    let refused = condition("ReplicaFailure", "True");
+    let own = r#"Deployment "s-db" has timed out progressing."#;
+    for (message, more) in [(of_old, Some(refused)), (own, None), ("", None)] {
+        world.change("db", |child| waiting(child, message, more));
+        assert_eq!(world.plan().progress["db"], Progress::Overdue, "{message}");
+    }
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -31,10 +30,6 @@ pub(super) struct World {
     pub(super) claim_templates: BTreeMap<ChildId, Value>,
     /// Templates that are kept.
     pub(super) records: BTreeMap<ChildId, Value>,
-    /// Pods that write to the claim with room for one.
-    pub(super) writers: BTreeSet<String>,
-    /// Pods take their time to go.
-    pub(super) lingering: bool,
     version: u64,
 }
 
@@ -69,8 +64,6 @@ impl World {
             templates: BTreeMap::new(),
             claim_templates: BTreeMap::new(),
             records: BTreeMap::new(),
-            writers: BTreeSet::new(),
-            lingering: false,
             version: 0,
         }
     }
@@ -123,18 +116,14 @@ impl World {
     /// An object goes, and its pods with it, or they stay behind without an owner.
     pub(super) fn delete(&mut self, id: &ChildId, orphan: bool) {
         let Some(uid) = self.children.remove(id).and_then(|child| child.meta.uid.clone()) else { return };
-        let lingering = self.lingering;
         self.children.retain(|id, child| {
             if id.kind != Kind::Pod || child.owner().is_none_or(|owner| owner.uid != uid) {
                 return true;
             }
-            let pod = Arc::make_mut(child);
             if orphan {
-                pod.meta.owner_references = None;
-            } else {
-                pod.meta.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+                Arc::make_mut(child).meta.owner_references = None;
             }
-            orphan || lingering
+            orphan
         });
     }
 
@@ -148,7 +137,14 @@ impl World {
         let live = self.children.get(&write.id).cloned();
         let (guard, replicas, keep, good) = match &write.body {
             Body::Object { guard, replicas, keep, good } => (guard, replicas, keep, good),
-            Body::Restore { from, good, failed, .. } => return self.restore(&write.id, from, good, failed),
+            Body::Restore { from, good, failed, replicas, .. } => {
+                self.restore(&write.id, from, good, failed.as_deref());
+                if replicas.is_some() {
+                    Arc::make_mut(self.children.get_mut(&write.id).expect("it is there")).facts.spec_replicas =
+                        *replicas;
+                }
+                return;
+            }
             Body::Scale { count } => {
                 let child = Arc::make_mut(self.children.get_mut(&write.id).expect("only what is there is scaled"));
                 child.facts.spec_replicas = Some(*count);
@@ -213,14 +209,16 @@ impl World {
         self.children.insert(write.id.clone(), Arc::new(child));
     }
 
-    fn restore(&mut self, id: &ChildId, from: &ChildId, good: &str, failed: &str) {
+    fn restore(&mut self, id: &ChildId, from: &ChildId, good: &str, failed: Option<&str>) {
         let template = self.records[from].clone();
         let object = json!({"metadata": {}, "spec": {"template": template}});
         let read: Child = serde_json::from_value(object).unwrap();
         let child = Arc::make_mut(self.children.get_mut(id).expect("only what is there goes back"));
         let notes = child.meta.annotations.get_or_insert_default();
-        for (key, value) in [(labels::REVISION, good), (labels::LAST_GOOD, good), (labels::FAILED_REVISION, failed)] {
-            notes.insert(key.into(), value.into());
+        notes.remove(labels::FAILED_REVISION);
+        notes.extend(failed.map(|failed| (labels::FAILED_REVISION.to_owned(), failed.to_owned())));
+        for key in [labels::REVISION, labels::LAST_GOOD] {
+            notes.insert(key.into(), good.into());
         }
         child.digest = Some(Digest::of(&template));
         child.facts.moved = None;
@@ -270,7 +268,6 @@ impl World {
     pub(super) fn settle(&mut self) {
         for _ in 0..200 {
             let written = self.pass();
-            self.reap();
             for id in self.starters() {
                 self.bring_home(&id);
             }

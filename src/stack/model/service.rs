@@ -17,6 +17,10 @@ pub struct Service {
     pub name: String,
     /// Hash of everything its pods are made from; pods are replaced when it changes, and only then.
     pub revision: String,
+    /// Hash of its definition alone: restarts do not move it.
+    pub definition: String,
+    /// An earlier revision that a person wants its pods made from, for as long as the definition stays as it is.
+    pub put_back: Option<String>,
     /// What runs its pods.
     pub workload: Workload,
     /// Image reference.

@@ -15,7 +15,7 @@ pub struct Update {
     pub deadline: Duration,
     /// What follows then.
     pub on_failure: OnFailure,
-    /// Definitions that are kept to go back to.
+    /// Definitions that are kept to go back to; 0 where nobody asked for any.
     pub history: usize,
 }
 

@@ -1,0 +1,3 @@
+module appstack.dev/e2e/app
+
+go 1.26.0

@@ -1,0 +1,22 @@
+#!/bin/sh
+# `make e2e`: what only real nodes can show, on a bench of its own, or on the one of E2E_KUBECONFIG and E2E_NODES.
+#   e2e/node/test.sh [FILTER...]
+set -eu
+cd "$(dirname "$0")/../.."
+cargo build --bin appstack
+cargo test --package e2e --test node --no-run
+if [ -z "${E2E_NODES:-}" ]; then
+  e2e/cluster/build.sh target/cluster/bin
+  e2e/node/build.sh
+  name=e2e-$$
+  stop() { target/tools/node down --name $name; }
+  trap stop EXIT
+  trap 'exit 1' INT TERM
+  # It goes with this script, should that be killed.
+  made=$(target/tools/node up --name $name --owner-pid $$ --cluster target/cluster/bin/appstack-cluster --images target/node-images.tar)
+  E2E_KUBECONFIG=$(printf '%s\n' "$made" | sed -n 's/^KUBECONFIG=//p')
+  E2E_AUDIT_LOG=$(printf '%s\n' "$made" | sed -n 's/^AUDIT_LOG=//p')
+  E2E_NODES=$(printf '%s\n' "$made" | sed -n 's/^STATE=//p')
+  export E2E_KUBECONFIG E2E_AUDIT_LOG E2E_NODES
+fi
+RUST_TEST_THREADS=${RUST_TEST_THREADS:-2} cargo test --package e2e --test node -- "$@"

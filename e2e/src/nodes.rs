@@ -1,0 +1,179 @@
+//! Real nodes (`e2e/node`): what tests do there that simulated ones cannot, by the bench's own program and `kubectl exec`.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json as value};
+
+use crate::cluster::{Cluster, root};
+use crate::{Kind, Space, json, standin};
+
+/// The bench that tests run on. Its cluster is the one of `E2E_KUBECONFIG`.
+#[derive(Debug)]
+pub struct Nodes {
+    name: String,
+    /// Its directory: sockets, logs.
+    pub state: PathBuf,
+}
+
+impl Nodes {
+    /// The bench whose directory is in `E2E_NODES`; `make e2e` starts one. The stand-ins for all images of the samples are
+    /// loaded on first use.
+    pub fn get() -> &'static Nodes {
+        static NODES: OnceLock<Nodes> = OnceLock::new();
+        NODES.get_or_init(|| {
+            let state = std::env::var_os("E2E_NODES")
+                .expect("real nodes: run `make e2e`, or set E2E_NODES to what `make node-up` calls STATE");
+            let state = PathBuf::from(state);
+            let name = state.file_name().expect("a directory of a bench").to_string_lossy().into_owned();
+            let nodes = Nodes { name, state };
+            nodes.run(&["load", &standin::archive().to_string_lossy()]);
+            nodes
+        })
+    }
+
+    /// The power switch of a node: everything on it ends at once, its disk stays.
+    pub fn power(&self, node: &str, on: bool) {
+        self.run(&["node", if on { "start" } else { "stop" }, node]);
+    }
+
+    /// `start`, `stop` or `restart` of `containerd`, `kubelet`, `kube-proxy` or `policy` on a node.
+    pub fn daemon(&self, what: &str, node: &str, daemon: &str) {
+        self.run(&["daemon", what, node, daemon]);
+    }
+
+    /// Dials from outside of the cluster.
+    pub fn dial_from_outside(&self, targets: &[(&str, u16)]) -> Vec<Dialled> {
+        // By its own name: in the cache it has another one, and what it does depends on it.
+        let app = root().join("target/e2e/app");
+        if !app.exists() {
+            std::fs::copy(root().join("target/tools/app"), &app).expect("target/tools/app: `make node-build`");
+        }
+        let mut command = self.command(&["exec", "outside", &app.to_string_lossy(), "dial"]);
+        outcomes(&said(&mut command, &asked(targets)))
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(root().join("target/tools/node"));
+        command.args([words[0], "--name", &self.name]).args(&words[1..]);
+        command
+    }
+
+    fn run(&self, words: &[&str]) -> String {
+        said(&mut self.command(words), "")
+    }
+}
+
+/// What came of dialling a target.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Dialled {
+    /// The name or address that was dialled.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// `answered`, `connected` (by something that is no stand-in), `refused`, `timeout`, `no such name`, or another error.
+    pub outcome: String,
+    /// The pod that has answered.
+    #[serde(default)]
+    pub who: String,
+    /// The dialler's address, as that pod saw it.
+    #[serde(default)]
+    pub from: String,
+    /// How long it took, in milliseconds.
+    pub ms: u64,
+    /// When it began: Unix time in milliseconds.
+    pub at: u64,
+}
+
+impl Dialled {
+    /// Whether somebody was there.
+    pub fn reached(&self) -> bool {
+        matches!(self.outcome.as_str(), "answered" | "connected")
+    }
+}
+
+/// Runs a command in a pod and returns what it has printed; fails if the command does.
+pub fn exec(space: &Space, pod: &str, command: &[&str]) -> String {
+    said(Command::new(kubectl()).args(["exec", pod, "--"]).args(command).envs(access(space)), "")
+}
+
+/// Dials all targets at once from a pod. Each has a second.
+pub fn dial(space: &Space, pod: &str, targets: &[(&str, u16)]) -> Vec<Dialled> {
+    let mut command = Command::new(kubectl());
+    command.args(["exec", "--stdin", pod, "--", "app", "dial"]).envs(access(space));
+    outcomes(&said(&mut command, &asked(targets)))
+}
+
+/// What the stand-in of a pod says of itself: `health`, `seconds` since its start, and in `probes` how often who has asked
+/// for health and whether it was told that all is well.
+pub fn state(space: &Space, pod: &str) -> Value {
+    serde_json::from_str(&exec(space, pod, &["app", "ctl", "state"])).expect("the stand-in's state")
+}
+
+/// The pods of a service that are not going.
+pub async fn pods_of(space: &Space, stack: &str, service: &str) -> Vec<Value> {
+    let mut pods = space.list(Kind::Pod).await;
+    pods.retain(|pod| {
+        json::label(pod, "appstack.dev/stack") == stack
+            && json::label(pod, "appstack.dev/service") == service
+            && pod["metadata"]["deletionTimestamp"].is_null()
+    });
+    pods
+}
+
+/// The name of the only pod of a service.
+pub async fn pod_of(space: &Space, stack: &str, service: &str) -> String {
+    let pods = pods_of(space, stack, service).await;
+    assert_eq!(pods.len(), 1, "{service} has {} pods", pods.len());
+    json::name(&pods[0]).to_owned()
+}
+
+fn kubectl() -> PathBuf {
+    root().join("target/cluster/bin/kubectl")
+}
+
+fn access(space: &Space) -> [(&'static str, PathBuf); 2] {
+    // kubectl reads the namespace from nowhere but its file and its arguments; the latter come before `--`.
+    let folder = crate::operator::folder(&space.test);
+    let file = folder.join("kubeconfig");
+    if !file.exists() || std::fs::read_to_string(&file).is_ok_and(|text| !text.contains(&space.name)) {
+        std::fs::create_dir_all(&folder).expect("a folder for the test");
+        let admin = std::fs::read_to_string(&Cluster::get().kubeconfig).expect("the kubeconfig");
+        let mut config: Value = serde_saphyr::from_str(&admin).expect("a kubeconfig");
+        config["contexts"][0]["context"]["namespace"] = value!(space.name);
+        std::fs::write(&file, config.to_string()).expect("a kubeconfig of the test");
+    }
+    [("KUBECONFIG", file), ("HOME", folder)]
+}
+
+fn asked(targets: &[(&str, u16)]) -> String {
+    let list: Vec<Value> = targets.iter().map(|(host, port)| value!({"host": host, "port": port})).collect();
+    value!(list).to_string()
+}
+
+fn outcomes(text: &str) -> Vec<Dialled> {
+    serde_json::from_str(text).unwrap_or_else(|e| panic!("not what the dialler prints ({e}): {text}"))
+}
+
+/// Runs a command with a text to read; what it has printed.
+pub(crate) fn said(command: &mut Command, input: &str) -> String {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    child.stdin.take().unwrap().write_all(input.as_bytes()).expect("the input of a command");
+    let output = child.wait_with_output().expect("the output of a command");
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}

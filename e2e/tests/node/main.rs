@@ -1,0 +1,4 @@
+//! What only real nodes can show: probes run, policies hold, volumes keep. `make e2e` starts a bench for it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // tests
+
+mod rollout;
