@@ -131,7 +131,9 @@ impl Case {
     /// A case of these files.
     pub fn made(name: String, folder: PathBuf, flags: &str, files: &[(&str, &str)]) -> Case {
         std::fs::create_dir_all(&folder).unwrap();
-        files.iter().for_each(|(path, text)| std::fs::write(folder.join(path), text).unwrap());
+        for (path, text) in files {
+            std::fs::write(folder.join(path), text).unwrap();
+        }
         Case { name, folder, flags: flags.split(' ').map(str::to_owned).collect(), texts: Vec::new() }
     }
 
