@@ -1,10 +1,13 @@
 //! Real nodes (`e2e/node`): what tests do there that simulated ones cannot, by the bench's own program and `kubectl exec`.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
 
+use kube::api::{Patch, PatchParams};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json as value};
 
@@ -54,6 +57,30 @@ impl Nodes {
         }
         let mut command = self.command(&["exec", "outside", &app.to_string_lossy(), "dial"]);
         outcomes(&said(&mut command, &asked(targets)))
+    }
+
+    /// Plays the load balancer controller: every Service of the namespace that waits for one gets an address of its own, which
+    /// outside reaches. All of them, by name.
+    pub async fn balance(&self, space: &Space) -> BTreeMap<String, String> {
+        // Tests of one process share the range; those of other benches have their own.
+        static NEXT: AtomicU8 = AtomicU8::new(0);
+        let mut found = BTreeMap::new();
+        let services = space.list(Kind::Service).await;
+        for service in services.iter().filter(|service| service["spec"]["type"] == "LoadBalancer") {
+            let name = json::name(service).to_owned();
+            let given = json::text(service, "/status/loadBalancer/ingress/0/ip").to_owned();
+            let address = if given.is_empty() {
+                let address = format!("172.30.1.{}", 10 + NEXT.fetch_add(1, Ordering::Relaxed) % 240);
+                let status = value!({"status": {"loadBalancer": {"ingress": [{"ip": address}]}}});
+                let api = space.api(Kind::Service);
+                api.patch_status(&name, &PatchParams::default(), &Patch::Merge(&status)).await.expect("an address");
+                address
+            } else {
+                given
+            };
+            found.insert(name, address);
+        }
+        found
     }
 
     fn command(&self, words: &[&str]) -> Command {
