@@ -163,8 +163,11 @@ fn ask(questions: Vec<Question>, dial: &dyn Fn(&[(&str, u16)]) -> Vec<Dialled>) 
         let seen = dial(&targets);
         let all = open.into_iter().zip(seen);
         let in_time = begin.elapsed() < Duration::from_secs(20);
-        let (again, done): (Vec<_>, Vec<_>) = all
-            .partition(|(q, seen)| in_time && (q.open && !seen.reached() || seen.outcome == "no answer to the name"));
+        let later = |question: &Question, seen: &Dialled| {
+            let answered = if question.to.is_empty() { seen.reached() } else { seen.outcome == "answered" };
+            question.open && !answered || seen.outcome == "no answer to the name"
+        };
+        let (again, done): (Vec<_>, Vec<_>) = all.partition(|(question, seen)| in_time && later(question, seen));
         answered.extend(done);
         open = again.into_iter().map(|(question, _)| question).collect();
         if open.is_empty() {
