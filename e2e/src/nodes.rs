@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use kube::api::{Patch, PatchParams};
 use serde::{Deserialize, Serialize};
@@ -132,6 +134,32 @@ pub fn dial(space: &Space, pod: &str, targets: &[(&str, u16)]) -> Vec<Dialled> {
     let mut command = Command::new(kubectl());
     command.args(["exec", "--stdin", pod, "--", "app", "dial"]).envs(access(space));
     outcomes(&said(&mut command, &asked(targets)))
+}
+
+/// How [`keep_dialling`] dials.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// From the beginning of one connection to that of the next; longer where one takes longer.
+    pub every: Duration,
+    /// For how long new ones are begun.
+    pub span: Duration,
+    /// What each may take.
+    pub timeout: Duration,
+}
+
+/// Dials all targets side by side from a pod, again and again. The thread ends with all outcomes, in the order in which they came.
+pub fn keep_dialling(space: &Space, pod: &str, targets: Vec<(String, u16)>, pace: Pace) -> JoinHandle<Vec<Dialled>> {
+    let mut command = Command::new(kubectl());
+    command.args(["exec", "--stdin", pod, "--", "app", "dial"]).envs(access(space));
+    for (flag, time) in [("-every", pace.every), ("-for", pace.span), ("-timeout", pace.timeout)] {
+        command.arg(flag).arg(format!("{}ms", time.as_millis()));
+    }
+    std::thread::spawn(move || {
+        let targets: Vec<(&str, u16)> = targets.iter().map(|(host, port)| (host.as_str(), *port)).collect();
+        let printed = said(&mut command, &asked(&targets));
+        let outcome = |line: &str| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        printed.lines().map(outcome).collect()
+    })
 }
 
 /// What the stand-in of a pod says of itself: `health`, `seconds` since its start, and in `probes` how often who has asked
