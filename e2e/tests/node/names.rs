@@ -19,7 +19,7 @@ fn needs(other: &str, publish_not_ready: bool) -> Value {
     let ask = format!("http://{other}:8080/app/who");
     value!({
         "image": APP, "ports": {"http": {"port": 8080}}, "publishNotReady": publish_not_ready,
-        "healthcheck": {"exec": ["wget", "-q", "-T", "2", "-O", "/dev/null", ask], "interval": "1s", "timeout": "3s", "retries": 60},
+        "healthcheck": {"exec": ["curl", "--fail", "--silent", "--output", "/dev/null", ask], "interval": "1s", "timeout": "3s", "retries": 60},
     })
 }
 
@@ -48,7 +48,7 @@ fn every_name_of_a_service_leads_to_its_pods_and_peers_find_each_other_before_th
         // Each pod is healthy once it sees two addresses behind the name of all.
         let both = "name=peers.$(awk '/^search/ {print $2}' /etc/resolv.conf); test $(nslookup $name | grep -c 'Address.*10[.]244') -ge 2";
         let names = value!({"services": {
-            "web": {"image": APP, "ports": {"http": {"port": 8080, "published": 80}}, "networks": {"default": {"aliases": ["site"]}}},
+            "web": {"image": APP, "ports": {"http": {"port": 8080, "published": 80}}, "publish": {"type": "LoadBalancer"}, "networks": {"default": {"aliases": ["site"]}}},
             "quiet": {"image": APP, "networks": {"default": {"aliases": ["hush"]}}},
             "client": {"image": APP},
             "left": needs("right", true), "right": needs("left", true),
