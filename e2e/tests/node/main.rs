@@ -4,4 +4,7 @@ mod health;
 mod traps;
 mod updates;
 
+mod moving;
+mod names;
 mod rollout;
+mod walls;
