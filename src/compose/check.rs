@@ -77,7 +77,9 @@ impl Check<'_> {
             problems.push(Problem::error(code::CYCLE, at, message).on(path).help("take one of these dependencies out"));
         }
         problems.sort_by_key(|problem| problem.at);
-        problems.into_iter().for_each(|problem| self.notes.say(problem));
+        for problem in problems {
+            self.notes.say(problem);
+        }
     }
 
     fn container_names(&mut self) {

@@ -74,7 +74,9 @@ impl<'a> Loader<'a> {
         let documents = match yaml::documents(text, file, &mut self.room) {
             Ok(documents) => documents,
             Err(problems) => {
-                problems.into_iter().for_each(|problem| self.notes.say(problem));
+                for problem in problems {
+                    self.notes.say(problem);
+                }
                 return Err(Told);
             }
         };
@@ -172,7 +174,9 @@ impl<'a> Loader<'a> {
         self.extends(&mut document, tags, path, scope)?;
         let mut project = merge::merge(project, document, &Trail::TOP, &mut self.notes);
         unique::reduce(&mut project, &mut self.notes);
-        schema::check(&project).into_iter().for_each(|problem| self.notes.say(problem));
+        for problem in schema::check(&project) {
+            self.notes.say(problem);
+        }
         self.notes.sound()?;
         if let Some(version) = project.as_map_mut().and_then(|map| map.shift_remove("version")) {
             let warning = Problem::warning(code::VERSION, version.at, "'version' says nothing since Compose 2");
