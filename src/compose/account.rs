@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::Loaded;
 use super::node::{At, FileId, Holds, Node};
 use super::notes::Settled;
+use super::trail::shortened;
 use super::yaml;
 
 /// A key with a value, or an item of a list, that has no keys or items of its own.
@@ -131,7 +132,7 @@ fn leaves(node: &Node, at: At, path: String, keys: &mut Vec<Key>) {
         Holds::Map(map) if !map.is_empty() => {
             for (key, entry) in map {
                 let dot = if path.is_empty() { "" } else { "." };
-                leaves(&entry.value, entry.at, format!("{path}{dot}{key}"), keys);
+                leaves(&entry.value, entry.at, format!("{path}{dot}{}", shortened(key)), keys);
             }
         }
         Holds::List(items) if !items.is_empty() => {

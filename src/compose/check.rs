@@ -77,7 +77,9 @@ impl Check<'_> {
             problems.push(Problem::error(code::CYCLE, at, message).on(path).help("take one of these dependencies out"));
         }
         problems.sort_by_key(|problem| problem.at);
-        self.notes.problems.extend(problems);
+        for problem in problems {
+            self.notes.say(problem);
+        }
     }
 
     fn container_names(&mut self) {
@@ -118,7 +120,7 @@ impl Service<'_, '_> {
         let dot = if path.is_empty() { "" } else { "." };
         let path = format!("services.{}{dot}{path}", self.name);
         self.check.notes.say(Problem::error(code, at, message).on(path).help(help));
-        self.check.notes.problems.len() - 1
+        self.check.notes.problems.len().saturating_sub(1)
     }
 
     fn text(&self, path: &[&str]) -> Option<(&str, At)> {
@@ -173,9 +175,12 @@ impl Service<'_, '_> {
             "secret" | "build secret" => "secrets",
             _ => "models",
         };
+        // Comparing takes its time: not for long names, nor of all with all.
         let names = self.check.project.entries(section).map(|(name, _)| name.as_str());
+        let names = names.filter(|other| other.len() <= 64 && name.len() <= 64).take(2_000);
         let near = names.map(|other| (strsim::damerau_levenshtein(name, other), other)).min();
-        let help = match near.filter(|(distance, other)| name.len() <= 64 && *distance <= 1 + other.len() / 4) {
+        let near = near.filter(|_| self.check.notes.problems.len() < 200);
+        let help = match near.filter(|(distance, other)| *distance <= 1 + other.len() / 4) {
             Some((_, other)) => format!("did you mean '{other}'?"),
             None => format!("define it under '{section}'"),
         };

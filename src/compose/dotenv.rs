@@ -13,12 +13,16 @@ pub struct Flaw {
     pub message: String,
 }
 
+/// Bytes of all values of a file, variables filled in.
+const LARGEST: usize = 4 << 20;
+
 /// Where each variable of a file is set: the byte.
 pub type Places = BTreeMap<String, usize>;
 
 /// Adds the variables of `text` to `variables`; later ones win. `lookup` comes before what the files have set so far.
 pub fn parse(text: &str, variables: &mut Variables, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Places, Flaw> {
     let mut places = Places::new();
+    let mut size = 0;
     let mut rest = text;
     loop {
         rest = statement(rest);
@@ -50,6 +54,10 @@ pub fn parse(text: &str, variables: &mut Variables, lookup: &dyn Fn(&str) -> Opt
         };
         let value =
             if fills { fill(&raw, variables, lookup).map_err(|message| Flaw { at: here, message })? } else { raw };
+        size += value.len();
+        if size > LARGEST {
+            return flaw(format!("the values of the file are longer than {} MiB", LARGEST >> 20));
+        }
         places.insert(name.to_owned(), here);
         variables.insert(name.to_owned(), value);
         rest = after;
@@ -91,6 +99,7 @@ fn fill(text: &str, variables: &Variables, lookup: &dyn Fn(&str) -> Option<Strin
     let all = |name: &str| lookup(name).or_else(|| variables.get(name).cloned());
     Filler::new(&all).fill(text).map_err(|unfit| match unfit {
         Unfit::Template => "'${' begins no variable; write '$$' for a plain '$'".to_owned(),
+        Unfit::TooLong => "its variables make the value too long".to_owned(),
         Unfit::Required(name, why) if why.is_empty() => format!("the variable {name} has no value"),
         Unfit::Required(name, why) => format!("the variable {name} has no value: {why}"),
     })

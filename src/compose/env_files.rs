@@ -23,7 +23,7 @@ impl Loader<'_> {
                     places.push(these);
                 }
             }
-            add(service, "environment", found, &places);
+            self.set(service, "environment", found, &places);
         }
         if service.get("label_file").is_some() {
             let mut labels = Variables::new();
@@ -36,7 +36,7 @@ impl Loader<'_> {
                 let these = self.variables_of(Path::new(name), file.at, &path, &mut labels, &lookup, false);
                 places.extend(these);
             }
-            add(service, "labels", labels, &places);
+            self.set(service, "labels", labels, &places);
         }
     }
 
@@ -75,16 +75,15 @@ impl Loader<'_> {
         lookup: &dyn Fn(&str) -> Option<String>,
         raw: bool,
     ) -> Option<(FileId, Places)> {
-        let text = match self.reader.text(name) {
-            Ok(text) => text,
+        let file = match self.data(name) {
+            Ok(file) => file,
             Err(problem) => {
                 self.notes.say(Problem { at: from, ..problem.on(path) });
                 return None;
             }
         };
         let parse = if raw { dotenv::parse_raw } else { dotenv::parse };
-        let parsed = parse(&text, found, lookup);
-        let file = self.sources.add_data(name.display().to_string(), text);
+        let parsed = parse(self.data_text(file), found, lookup);
         match parsed {
             Ok(places) => Some((file, places)),
             Err(flaw) => {
@@ -95,29 +94,34 @@ impl Loader<'_> {
             }
         }
     }
+
+    /// Adds `found` to the map `key` of a service where it has no such entry, each at its place in the last file that sets it.
+    fn set(&mut self, service: &mut Node, key: &str, found: Variables, places: &[(FileId, Places)]) {
+        if !self.notes.fits(found.values().map(String::len).sum()) {
+            let message = "variables of files are in too many services";
+            self.notes.say(Problem::error(code::TOO_MUCH, At::NOWHERE, message));
+            return;
+        }
+        let Some(map) = service.as_map_mut() else { return };
+        let target = map.entry(key.to_owned());
+        let target = target.or_insert_with(|| Entry::implied(Node::new(At::NOWHERE, Holds::Map(Map::new()))));
+        let Some(target) = target.value.as_map_mut() else { return };
+        for (name, value) in found {
+            if target.contains_key(&name) {
+                continue;
+            }
+            let place = places.iter().rev().find_map(|(file, places)| Some((*file, *places.get(&name)?)));
+            let at = place.map_or(At::NOWHERE, |(file, start)| {
+                let start = u32::try_from(start).unwrap_or(u32::MAX);
+                let end = start.saturating_add(u32::try_from(name.len()).unwrap_or(0));
+                At { file, start, end }
+            });
+            target.insert(name, Entry::implied(Node::text(at, value)));
+        }
+    }
 }
 
 fn of_map(node: Option<&Node>) -> Variables {
     let map = node.and_then(Node::as_map).into_iter().flatten();
     map.filter_map(|(key, entry)| Some((key.clone(), entry.value.as_text()?.to_owned()))).collect()
-}
-
-/// Adds `found` to the map `key` of a service where it has no such entry, each at its place in the last file that sets it.
-fn add(service: &mut Node, key: &str, found: Variables, places: &[(FileId, Places)]) {
-    let Some(map) = service.as_map_mut() else { return };
-    let target = map.entry(key.to_owned());
-    let target = target.or_insert_with(|| Entry::implied(Node::new(At::NOWHERE, Holds::Map(Map::new()))));
-    let Some(target) = target.value.as_map_mut() else { return };
-    for (name, value) in found {
-        if target.contains_key(&name) {
-            continue;
-        }
-        let place = places.iter().rev().find_map(|(file, places)| Some((*file, *places.get(&name)?)));
-        let at = place.map_or(At::NOWHERE, |(file, start)| {
-            let start = u32::try_from(start).unwrap_or(u32::MAX);
-            let end = start.saturating_add(u32::try_from(name.len()).unwrap_or(0));
-            At { file, start, end }
-        });
-        target.insert(name, Entry::implied(Node::text(at, value)));
-    }
 }

@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 
 use super::interpolate::{Filler, Unfit};
-use super::node::{At, Entry, Holds, Node};
+use super::node::{At, Holds, Node};
 use super::notes::Notes;
 use super::problem::{Problem, code};
 use super::trail::Trail;
 use super::units;
 
 /// Fills in the variables of a document. Keys stay as they are. What cannot be filled in is noted, all of it.
-pub fn fill(document: Node, lookup: &dyn Fn(&str) -> Option<String>, notes: &mut Notes) -> Node {
+pub fn fill(document: &mut Node, lookup: &dyn Fn(&str) -> Option<String>, notes: &mut Notes) {
     let mut walk = Walk { lookup, notes, warned: BTreeSet::new() };
-    walk.node(document, &Trail::TOP)
+    walk.node(document, &Trail::TOP);
 }
 
 struct Walk<'a> {
@@ -23,22 +23,18 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn node(&mut self, node: Node, trail: &Trail<'_>) -> Node {
-        let Node { at, holds, tag } = node;
-        let holds = match holds {
-            Holds::Text(text) => self.text(at, text, trail),
-            Holds::List(items) => Holds::List(items.into_iter().map(|item| self.node(item, &trail.to("[]"))).collect()),
-            Holds::Map(map) => Holds::Map(
-                map.into_iter()
-                    .map(|(key, Entry { at, value })| {
-                        let value = self.node(value, &trail.to(&key));
-                        (key, Entry { at, value })
-                    })
-                    .collect(),
-            ),
-            holds => holds,
-        };
-        Node { at, holds, tag }
+    fn node(&mut self, node: &mut Node, trail: &Trail<'_>) {
+        match &mut node.holds {
+            Holds::Text(text) => {
+                let written = std::mem::take(text);
+                node.holds = self.text(node.at, written, trail);
+            }
+            Holds::List(items) => items.iter_mut().for_each(|item| self.node(item, &trail.to("[]"))),
+            Holds::Map(map) => {
+                map.iter_mut().for_each(|(key, entry)| self.node(&mut entry.value, &trail.to(key)));
+            }
+            _ => {}
+        }
     }
 
     fn text(&mut self, at: At, written: String, trail: &Trail<'_>) -> Holds {
@@ -52,6 +48,8 @@ impl Walk<'_> {
                     self.notes.say(Problem::warning(code::VARIABLE_UNSET, at, message).on(trail).help(help));
                 }
             }
+            let outcome =
+                outcome.and_then(|text| if self.notes.fits(text.len()) { Ok(text) } else { Err(Unfit::TooLong) });
             match outcome {
                 Ok(text) => text,
                 Err(unfit) => {
@@ -93,6 +91,7 @@ pub fn unfit_problem(unfit: Unfit, at: At) -> Problem {
     match unfit {
         Unfit::Template => Problem::error(code::TEMPLATE, at, "a '${' that begins no variable")
             .help("write '$$' for a plain '$', or ${NAME}, ${NAME:-DEFAULT} and the like, in one line"),
+        Unfit::TooLong => Problem::error(code::TOO_MUCH, at, "variables make this too long"),
         Unfit::Required(name, why) => {
             let why = if why.is_empty() { String::new() } else { format!(": {why}") };
             let message = format!("the variable {name} must have a value{why}");
@@ -169,9 +168,9 @@ mod tests {
     #[test]
     fn every_value_that_cannot_be_filled_in_is_named() {
         let text = "services:\n  a:\n    image: ${\n    cpus: x\n    tty: 'yes'\n    scale: ${N:?say}\n    labels: {'$K': $V}\n";
-        let node = yaml::documents(text, 0, &mut 99).unwrap().remove(0);
+        let mut node = yaml::documents(text, 0, &mut 99).unwrap().remove(0);
         let mut notes = Notes::default();
-        let node = fill(node, &|_| None, &mut notes);
+        fill(&mut node, &|_| None, &mut notes);
         let said: Vec<_> = notes.problems.iter().map(|p| (p.code, p.path.as_str())).collect();
         assert_eq!(
             said,

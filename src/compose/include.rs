@@ -125,9 +125,8 @@ impl Loader<'_> {
         found: &mut Variables,
         environment: &Variables,
     ) -> Result<(), Told> {
-        let text = self.reader.text(path).map_err(|problem| self.told(Problem { at: from, ..problem }))?;
-        let parsed = dotenv::parse(&text, found, &|name| environment.get(name).cloned());
-        let file = self.sources.add_data(path.display().to_string(), text);
+        let file = self.data(path).map_err(|problem| self.told(Problem { at: from, ..problem }))?;
+        let parsed = dotenv::parse(self.data_text(file), found, &|name| environment.get(name).cloned());
         parsed.map(drop).map_err(|flaw| {
             let start = u32::try_from(flaw.at).unwrap_or(u32::MAX);
             self.told(Problem::error(code::ENV_FILE, At { file, start, end: start }, flaw.message))

@@ -15,7 +15,12 @@ pub enum Unfit {
     Template,
     /// A variable that must have a value: its name, and what the file says about it.
     Required(String, String),
+    /// More than [`LONGEST`] bytes.
+    TooLong,
 }
+
+/// Bytes of a value once its variables are filled in: one that holds another ten times, and so on, grows without end.
+pub const LONGEST: usize = 1 << 20;
 
 /// Looks variables up and notes those without a value or default.
 pub struct Filler<'a> {
@@ -23,6 +28,7 @@ pub struct Filler<'a> {
     /// Variables that were blank because nothing sets them.
     pub unset: Vec<String>,
     depth: usize,
+    room: usize,
 }
 
 /// `${A:-${B:-...}}` deeper than this is no variable.
@@ -31,7 +37,7 @@ const DEEPEST: usize = 64;
 impl<'a> Filler<'a> {
     /// With the variables that `lookup` knows.
     pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Filler { lookup, unset: Vec::new(), depth: 0 }
+        Filler { lookup, unset: Vec::new(), depth: 0, room: LONGEST }
     }
 
     /// `text` with its variables filled in.
@@ -55,7 +61,8 @@ impl<'a> Filler<'a> {
                 if name.is_empty() {
                     filled.push('$');
                 } else {
-                    filled.push_str(&self.plain(name));
+                    let value = self.plain(name);
+                    self.push(&mut filled, &value)?;
                 }
                 rest = after.get(name.len()..).unwrap_or_default();
             }
@@ -72,7 +79,8 @@ impl<'a> Filler<'a> {
             return Err(Unfit::Template);
         }
         if let Some(after) = tail.strip_prefix('}') {
-            filled.push_str(&self.plain(name));
+            let value = self.plain(name);
+            self.push(filled, &value)?;
             return Ok(after);
         }
         let Some((operator, argument)) = operator(tail) else { return Err(Unfit::Template) };
@@ -84,9 +92,15 @@ impl<'a> Filler<'a> {
         self.depth += 1;
         let value = self.operate(name, operator, argument);
         self.depth -= 1;
-        filled.push_str(&value?);
+        self.push(filled, &value?)?;
         let used = inside.len() - tail.len() + operator.len() + end + 1;
         Ok(inside.get(used..).unwrap_or_default())
+    }
+
+    fn push(&mut self, filled: &mut String, value: &str) -> Result<(), Unfit> {
+        self.room = self.room.checked_sub(value.len()).ok_or(Unfit::TooLong)?;
+        filled.push_str(value);
+        Ok(())
     }
 
     fn operate(&mut self, name: &str, operator: &str, argument: &str) -> Result<String, Unfit> {
@@ -187,6 +201,7 @@ mod tests {
         assert_eq!(filled("${EMPTY:?no $A}"), Err(Unfit::Required("EMPTY".into(), "no a".into())));
         assert_eq!(filled("${NO?}"), Err(Unfit::Required("NO".into(), String::new())));
         assert_eq!(filled(&"${NO:-".repeat(10_000)), Err(Unfit::Template));
+        assert_eq!(filled(&"$A".repeat(2 << 20)), Err(Unfit::TooLong));
     }
 
     #[test]

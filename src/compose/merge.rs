@@ -7,8 +7,8 @@ use super::notes::{Notes, Settled};
 use super::problem::{Problem, code};
 use super::trail::Trail;
 
-/// Items of lists that are merged are compared each with each.
-const LONGEST: usize = 5_000;
+/// Items of lists that are maps are compared each with each.
+const LONGEST: usize = 1_000;
 
 /// `base` with `over` merged onto it: maps merge deep, lists append, other values replace, and some keys have rules of their own. What
 /// cannot be merged is noted and stays as `base` says it.
@@ -146,16 +146,26 @@ fn maps(mut below: Map, above: Map, trail: &Trail<'_>, notes: &mut Notes) -> Map
 }
 
 fn append(mut below: Vec<Node>, above: Vec<Node>, at: At, trail: &Trail<'_>, notes: &mut Notes) -> Vec<Node> {
-    if below.len() > LONGEST || above.len() > LONGEST {
-        notes.say(
-            Problem::error(code::TOO_MUCH, at, format!("lists of more than {LONGEST} items are not merged")).on(trail),
-        );
+    let is_text = |item: &&Node| item.as_text().is_some();
+    let others = |items: &[Node]| items.len() - items.iter().filter(is_text).count();
+    if others(&below) > LONGEST || others(&above) > LONGEST {
+        let message = format!("lists with more than {LONGEST} maps are not merged");
+        notes.say(Problem::error(code::TOO_MUCH, at, message).on(trail));
         return below;
     }
+    let mut texts: HashMap<String, At> =
+        below.iter().filter_map(|item| Some((item.as_text()?.to_owned(), item.at))).collect();
     for item in above {
-        match below.iter().find(|there| **there == item) {
-            Some(there) => notes.settle(&item, Settled::Same(there.at)),
-            None => below.push(item),
+        let same = match item.as_text() {
+            Some(text) => texts.get(text).copied(),
+            None => below.iter().find(|there| **there == item).map(|there| there.at),
+        };
+        match same {
+            Some(there) => notes.settle(&item, Settled::Same(there)),
+            None => {
+                texts.extend(item.as_text().map(|text| (text.to_owned(), item.at)));
+                below.push(item);
+            }
         }
     }
     below

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::files::{self, Reader};
 use super::interpolate::Variables;
-use super::node::{At, Entry, Holds, Map, Node};
+use super::node::{At, Entry, FileId, Holds, Map, Node};
 use super::notes::{Notes, Settled};
 use super::problem::{Problem, Sources, Told, code};
 use super::tags::{self, Paths};
@@ -40,6 +40,8 @@ pub struct Loader<'a> {
     pub home: Option<String>,
     /// Files that services extend, by path; out while one of their services is looked for.
     pub(super) bases: HashMap<PathBuf, (Node, Paths)>,
+    /// Env files that were read, each once.
+    data: HashMap<PathBuf, FileId>,
     room: usize,
     copied: usize,
 }
@@ -53,6 +55,7 @@ impl<'a> Loader<'a> {
             notes: Notes::default(),
             home,
             bases: HashMap::new(),
+            data: HashMap::new(),
             room: yaml::MOST_NODES,
             copied: 0,
         }
@@ -71,7 +74,9 @@ impl<'a> Loader<'a> {
         let documents = match yaml::documents(text, file, &mut self.room) {
             Ok(documents) => documents,
             Err(problems) => {
-                self.notes.problems.extend(problems);
+                for problem in problems {
+                    self.notes.say(problem);
+                }
                 return Err(Told);
             }
         };
@@ -83,6 +88,22 @@ impl<'a> Loader<'a> {
             }
         }
         Ok(documents)
+    }
+
+    /// A file that is no Compose file, read once however many name it.
+    pub(super) fn data(&mut self, path: &Path) -> Result<FileId, Problem> {
+        if let Some(file) = self.data.get(path) {
+            return Ok(*file);
+        }
+        let text = self.reader.text(path)?;
+        let file = self.sources.add_data(path.display().to_string(), text);
+        self.data.insert(path.to_owned(), file);
+        Ok(file)
+    }
+
+    /// The text of such a file.
+    pub(super) fn data_text(&self, file: FileId) -> &str {
+        self.sources.get(file).map(|source| source.text.as_str()).unwrap_or_default()
     }
 
     /// Notes a problem that ends this step.
@@ -105,7 +126,8 @@ impl<'a> Loader<'a> {
     pub(super) fn filled(&mut self, mut document: Node, environment: &Variables) -> (Node, Paths) {
         let tags = tags::take(&mut document, &mut self.notes);
         let lookup = |name: &str| environment.get(name).cloned();
-        (fill::fill(document, &lookup, &mut self.notes), tags)
+        fill::fill(&mut document, &lookup, &mut self.notes);
+        (document, tags)
     }
 
     /// The model of several files: merged, checked for structure, with defaults and absolute paths.
@@ -152,7 +174,9 @@ impl<'a> Loader<'a> {
         self.extends(&mut document, tags, path, scope)?;
         let mut project = merge::merge(project, document, &Trail::TOP, &mut self.notes);
         unique::reduce(&mut project, &mut self.notes);
-        self.notes.problems.extend(schema::check(&project));
+        for problem in schema::check(&project) {
+            self.notes.say(problem);
+        }
         self.notes.sound()?;
         if let Some(version) = project.as_map_mut().and_then(|map| map.shift_remove("version")) {
             let warning = Problem::warning(code::VERSION, version.at, "'version' says nothing since Compose 2");

@@ -27,6 +27,11 @@ pub enum Settled {
 /// Ports that short forms of a project may mean: one line can name 65,536.
 const MOST_PORTS: usize = 20_000;
 
+/// Bytes that variables may bring into the values of a project.
+const MOST_FILLED: usize = 64 << 20;
+/// Problems that are told; there may be one for each of 250,000 values.
+const MOST_PROBLEMS: usize = 1_000;
+
 /// Problems, and what became of what.
 #[derive(Debug)]
 pub struct Notes {
@@ -34,25 +39,38 @@ pub struct Notes {
     pub problems: Vec<Problem>,
     /// How many more ports short forms may mean.
     pub ports: usize,
+    /// How many more bytes variables may bring in.
+    pub filled: usize,
+    failed: bool,
     settled: HashMap<(FileId, u32), Settled>,
 }
 
 impl Default for Notes {
     fn default() -> Self {
-        Notes { problems: Vec::new(), ports: MOST_PORTS, settled: HashMap::new() }
+        Notes { problems: Vec::new(), ports: MOST_PORTS, filled: MOST_FILLED, failed: false, settled: HashMap::new() }
     }
 }
 
 impl Notes {
     /// Notes a problem.
     pub fn say(&mut self, problem: Problem) {
-        self.problems.push(problem);
+        let first = problem.severity == Severity::Error && !self.failed;
+        self.failed |= problem.severity == Severity::Error;
+        if first || self.problems.len() < MOST_PROBLEMS {
+            self.problems.push(problem);
+        }
+    }
+
+    /// Counts bytes that variables bring in; false if it is too many.
+    pub fn fits(&mut self, bytes: usize) -> bool {
+        let left = self.filled.checked_sub(bytes);
+        self.filled = left.unwrap_or(0);
+        left.is_some()
     }
 
     /// Fails if there is an error among the problems.
     pub fn sound(&self) -> Result<(), Told> {
-        let wrong = self.problems.iter().any(|problem| problem.severity == Severity::Error);
-        if wrong { Err(Told) } else { Ok(()) }
+        if self.failed { Err(Told) } else { Ok(()) }
     }
 
     /// Notes what became of the key or item at `at`.

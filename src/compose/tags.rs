@@ -2,6 +2,7 @@
 
 use super::node::{At, Holds, Node, Tag};
 use super::notes::{Notes, Settled};
+use super::problem::{Problem, code};
 
 /// Paths whose earlier values a document takes away, by steps, with the place that says so.
 pub type Paths = Vec<(Vec<String>, At)>;
@@ -10,8 +11,17 @@ pub type Paths = Vec<(Vec<String>, At)>;
 pub fn take(document: &mut Node, notes: &mut Notes) -> Paths {
     let mut walk = Walk { at: Vec::new(), paths: Vec::new(), notes };
     walk.node(document);
-    walk.paths
+    let paths = walk.paths;
+    if paths.len() > MOST {
+        let problem = Problem::error(code::TOO_MUCH, document.at, format!("more than {MOST} tags in one document"));
+        notes.say(problem);
+        return Paths::new();
+    }
+    paths
 }
+
+/// Tags of a document.
+const MOST: usize = 1_000;
 
 struct Walk<'a> {
     at: Vec<String>,

@@ -245,7 +245,32 @@ fn bombs_are_refused_soon() {
         chain.push_str(&format!("  s{n}: {{extends: s{}}}\n", n + 1));
     }
     bomb("extends that is deep", chain + "  s4000: {image: x}\n", code::EXTENDS_CYCLE);
+    let resets: String = (0..5000).map(|n| format!("x-{n}: !reset null\n")).collect();
+    bomb("tags", resets, code::TOO_MUCH);
     bomb("a variable in a variable", format!("services: {{a: {{image: '{}'}}}}", "${A:-".repeat(5000)), code::TEMPLATE);
+}
+
+#[test]
+fn variables_do_not_grow_without_end() {
+    let mut env = "A0=xxxxxxxxxx\n".to_owned();
+    (1..30).for_each(|n| env.push_str(&format!("A{n}={}\n", format!("$A{}", n - 1).repeat(10))));
+    assert_eq!(codes(&[("compose.yaml", "services: {a: {image: x}}"), (".env", &env)]), [code::ENV_FILE]);
+    let long = format!("A={}", "x".repeat(900 << 10));
+    let values: String = (0..200).map(|n| format!("x-{n}: $A\n")).collect();
+    assert!(codes(&[("compose.yaml", &values), (".env", &long)]).contains(&code::TOO_MUCH));
+    let services: String = (0..200).map(|n| format!("  s{n}: {{image: x, env_file: a.env}}\n")).collect();
+    let files = [("compose.yaml", format!("services:\n{services}")), ("a.env", long)];
+    assert!(codes(&[(files[0].0, &files[0].1), (files[1].0, &files[1].1)]).contains(&code::TOO_MUCH));
+}
+
+#[test]
+fn paths_and_problems_are_of_bounded_length() {
+    let key = "k".repeat(900);
+    let text: String = (0..5000).map(|n| format!("  x{n}: '${{'\n")).collect();
+    let found = loaded(&[("compose.yaml", &format!("x-{key}:\n{text}"))]);
+    assert_eq!(found.problems.len(), 1000);
+    assert!(found.problems.iter().all(|problem| problem.path.len() < 300));
+    assert!(found.project.is_none());
 }
 
 #[test]

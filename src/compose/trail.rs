@@ -41,8 +41,14 @@ impl fmt::Display for Trail<'_> {
         if above.depth > 0 && !self.step.starts_with('[') {
             f.write_str(".")?;
         }
-        f.write_str(self.step)
+        f.write_str(shortened(self.step))
     }
+}
+
+/// A key for people: a path of keys of a megabyte each is none.
+pub fn shortened(key: &str) -> &str {
+    const LONGEST: usize = 200;
+    key.char_indices().nth(LONGEST).and_then(|(end, _)| key.get(..end)).unwrap_or(key)
 }
 
 #[cfg(test)]

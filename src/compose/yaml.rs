@@ -9,7 +9,7 @@ use std::rc::Rc;
 use indexmap::map::Entry as Slot;
 use serde_saphyr::granit_parser::{ErrorKind, Event, Parser, ScalarStyle, Span, Tag as YamlTag};
 
-use super::node::{At, Entry, FileId, Holds, Map, Node, Tag};
+use super::node::{At, Entry, FileId, Holds, Node, Tag};
 use super::problem::{Problem, code};
 use super::scalar;
 
@@ -51,21 +51,26 @@ enum Part {
     Map(indexmap::IndexMap<String, (At, Rc<Shared>)>),
 }
 
-impl Shared {
-    /// Expanded; its weight is known to fit.
-    fn node(&self) -> Node {
-        let holds = match &self.holds {
+/// Expanded; its weight is known to fit. What no alias shares is moved.
+fn expanded(shared: Rc<Shared>) -> Node {
+    let (at, tag) = (shared.at, shared.tag);
+    let holds = match Rc::try_unwrap(shared) {
+        Ok(own) => match own.holds {
+            Part::Scalar(holds) => holds,
+            Part::List(items) => Holds::List(items.into_iter().map(expanded).collect()),
+            Part::Map(entries) => Holds::Map(entries.into_iter().map(entry).collect()),
+        },
+        Err(shared) => match &shared.holds {
             Part::Scalar(holds) => holds.clone(),
-            Part::List(items) => Holds::List(items.iter().map(|item| item.node()).collect()),
-            Part::Map(entries) => {
-                let entry = |(key, (at, value)): (&String, &(At, Rc<Shared>))| {
-                    (key.clone(), Entry { at: *at, value: value.node() })
-                };
-                Holds::Map(entries.iter().map(entry).collect::<Map>())
-            }
-        };
-        Node { at: self.at, holds, tag: self.tag }
-    }
+            Part::List(items) => Holds::List(items.iter().map(|item| expanded(Rc::clone(item))).collect()),
+            Part::Map(entries) => Holds::Map(entries.clone().into_iter().map(entry).collect()),
+        },
+    };
+    Node { at, holds, tag }
+}
+
+fn entry((key, (at, value)): (String, (At, Rc<Shared>))) -> (String, Entry) {
+    (key, Entry { at, value: expanded(value) })
 }
 
 /// A map or list that is being read.
@@ -125,7 +130,8 @@ impl Builder {
                     if let Some(root) = self.root.take() {
                         self.weigh(root.at, root.nodes, root.text)?;
                         self.room -= root.nodes;
-                        self.documents.push(root.node());
+                        self.anchors.clear();
+                        self.documents.push(expanded(root));
                     }
                 }
                 Event::Scalar(text, style, anchor, tag) => {

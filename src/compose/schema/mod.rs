@@ -12,7 +12,7 @@ use serde_json::{Map, Number, Value};
 
 use super::node::{At, Holds, Node};
 use super::problem::{Code, Problem, code};
-use super::trail::Trail;
+use super::trail::{Trail, shortened};
 
 /// The schema, as the reference has it.
 pub const SCHEMA: &str = include_str!("compose-spec.json");
@@ -90,7 +90,7 @@ fn find<'a>(project: &'a Node, error: &ValidationError<'_>) -> (Option<&'a Node>
                 if !path.is_empty() {
                     path.push('.');
                 }
-                path.push_str(&key);
+                path.push_str(shortened(&key));
             }
             LocationSegment::Index(index) => {
                 node = node.and_then(Node::as_list).and_then(|items| items.get(index));
