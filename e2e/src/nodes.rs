@@ -97,12 +97,17 @@ impl Dialled {
 
 /// Runs a command in a pod and returns what it has printed; fails if the command does.
 pub fn exec(space: &Space, pod: &str, command: &[&str]) -> String {
-    said(Command::new(kubectl()).args(["exec", pod, "--"]).args(command).envs(access(space)), "")
+    said(Command::new(program()).args(["exec", pod, "--"]).args(command).envs(access(space)), "")
+}
+
+/// Runs kubectl as an administrator in the test's namespace and returns what it has printed; fails if it does.
+pub fn kubectl(space: &Space, words: &[&str]) -> String {
+    said(Command::new(program()).args(words).envs(access(space)), "")
 }
 
 /// Dials all targets at once from a pod. Each has a second.
 pub fn dial(space: &Space, pod: &str, targets: &[(&str, u16)]) -> Vec<Dialled> {
-    let mut command = Command::new(kubectl());
+    let mut command = Command::new(program());
     command.args(["exec", "--stdin", pod, "--", "app", "dial"]).envs(access(space));
     outcomes(&said(&mut command, &asked(targets)))
 }
@@ -131,7 +136,7 @@ pub async fn pod_of(space: &Space, stack: &str, service: &str) -> String {
     json::name(&pods[0]).to_owned()
 }
 
-fn kubectl() -> PathBuf {
+fn program() -> PathBuf {
     root().join("target/cluster/bin/kubectl")
 }
 
