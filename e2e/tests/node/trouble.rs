@@ -9,7 +9,7 @@ use e2e::{Kind, Live, eventually, json, live};
 use serde_json::{Value, json as value};
 use tokio::time::sleep;
 
-use crate::data::{APP, SOON, acknowledged, assert_kept, database, goes_on, in_state, stack, teller, verify};
+use crate::data::{APP, SOON, acknowledged, assert_kept, database, goes_on, stack, teller, verify};
 
 /// The bench, for one test at a time.
 fn alone() -> (&'static Nodes, MutexGuard<'static, ()>) {
@@ -174,7 +174,7 @@ fn without_dns_what_runs_goes_on_and_who_needs_names_is_named_and_heals() {
 
 #[test]
 fn a_missing_image_is_named_on_all_behind_it_and_heals() {
-    Nodes::get();
+    let _alone = alone();
     live("node_trouble_image", async |t| {
         let _operator = t.space.operator().start();
         let mut db = database();
@@ -192,7 +192,7 @@ fn a_missing_image_is_named_on_all_behind_it_and_heals() {
 
 #[test]
 fn a_full_volume_fails_its_writer_keeps_what_was_acknowledged_and_heals() {
-    Nodes::get();
+    let _alone = alone();
     live("node_trouble_full", async |t| {
         let _operator = t.space.operator().start();
         let mut writer = database();
@@ -230,7 +230,7 @@ fn verify_all(t: &Live, pod: &str) -> Value {
 
 #[test]
 fn an_operator_that_is_killed_again_and_again_keeps_order_and_data() {
-    Nodes::get();
+    let _alone = alone();
     live("node_trouble_killed", async |t| {
         let mut operator = t.space.operator().start();
         let next = |after: &str| {
