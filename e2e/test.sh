@@ -19,6 +19,9 @@ build_go() {
   e2e/go-tool.sh kstatus &
   building=$!
   wait $building
+  e2e/go-tool.sh compose &
+  building=$!
+  wait $building
   e2e/go-tool.sh lint github.com/zegl/kube-score/cmd/kube-score &
   building=$!
   wait $building
@@ -35,7 +38,7 @@ cargo test --package e2e --lib
 say "laws: histories of random stacks on a simulated cluster"
 LAWS_HISTORIES=${LAWS_HISTORIES:-10000} cargo test --package appstack --lib simulated -- --nocapture
 wait $go
-cargo test --package e2e --test oracle --test manifests -- --nocapture
+cargo test --package e2e --test oracle --test manifests --test compose -- --nocapture
 
 if [ -z "${E2E_KUBECONFIG:-}" ]; then
   name=test-$$

@@ -12,12 +12,14 @@
 //! | [`rollout`] | what may happen now (pure) |
 //! | [`report`] | what we say about it (pure) |
 //! | [`controller`] | everything that touches the API server |
+//! | [`compose`] | Compose files as one project (pure but for reading files) |
 //! | [`cli`] | the commands, one file each |
 //! | [`generate`] | files that come from the types |
 
 pub mod api;
 pub mod child;
 pub mod cli;
+pub mod compose;
 pub mod controller;
 pub mod generate;
 pub mod render;

@@ -21,6 +21,9 @@ const FORBIDDEN: [&str; 12] = [
     "std::env",
 ];
 
+/// Pure as well, but for one file that reads files.
+const READS_FILES: [(&str, &str); 1] = [("compose", "files.rs")];
+
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -45,13 +48,15 @@ fn code(path: &Path) -> String {
 fn pure_folders_stay_pure() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut wrong = Vec::new();
-    for folder in PURE {
+    let folders = PURE.into_iter().map(|folder| (folder, ""));
+    for (folder, reads) in folders.chain(READS_FILES) {
         for path in sources(&src.join(folder)) {
+            let may_read = !reads.is_empty() && path == src.join(folder).join(reads);
             for (number, line) in code(&path).lines().enumerate() {
                 wrong.extend(
                     FORBIDDEN
                         .iter()
-                        .filter(|word| line.contains(**word))
+                        .filter(|word| line.contains(**word) && !(may_read && **word == "std::fs"))
                         .map(|word| format!("{}:{}: {word}", path.display(), number + 1)),
                 );
             }
@@ -64,7 +69,7 @@ fn pure_folders_stay_pure() {
 #[test]
 fn layers_point_downwards() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let order = ["api", "child", "stack", "render", "rollout", "report", "controller"];
+    let order = ["api", "child", "stack", "render", "rollout", "report", "compose", "controller"];
     let mut wrong = Vec::new();
     for (at, folder) in order.iter().enumerate() {
         for path in sources(&src.join(folder)) {

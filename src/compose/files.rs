@@ -1,0 +1,230 @@
+//! Reading files, within bounds: nothing outside the folders that the user named, no more than fits.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Component, Path, PathBuf};
+
+use super::node::At;
+use super::problem::{Problem, code};
+
+/// Of one file. A Compose file of 1,000 services has about 1 MB.
+pub const LARGEST_FILE: u64 = 16 << 20;
+/// Of all files of a project together.
+const LARGEST_PROJECT: u64 = 64 << 20;
+/// How many.
+const MOST_FILES: usize = 2_000;
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A file.
+    File,
+    /// A folder.
+    Folder,
+    /// Something that is not read: a device, a pipe, a socket.
+    Other,
+}
+
+/// Where files come from: the disk, or a map in tests.
+pub trait Files {
+    /// What is at a path, links followed; none if nothing is, or if it cannot be looked at.
+    fn kind(&self, path: &Path) -> Option<Kind>;
+    /// The first `most` bytes of a file.
+    fn read(&self, path: &Path, most: u64) -> std::io::Result<Vec<u8>>;
+    /// The path with links followed, if there is something at it.
+    fn real(&self, path: &Path) -> Option<PathBuf>;
+}
+
+/// The files of this computer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Disk;
+
+impl Files for Disk {
+    fn kind(&self, path: &Path) -> Option<Kind> {
+        let found = std::fs::metadata(path).ok()?;
+        Some(match found.file_type() {
+            kind if kind.is_file() => Kind::File,
+            kind if kind.is_dir() => Kind::Folder,
+            _ => Kind::Other,
+        })
+    }
+
+    fn read(&self, path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)?.take(most).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn real(&self, path: &Path) -> Option<PathBuf> {
+        std::fs::canonicalize(path).ok()
+    }
+}
+
+/// Files by absolute path, for tests.
+pub type Memory = BTreeMap<PathBuf, Vec<u8>>;
+
+impl Files for Memory {
+    fn kind(&self, path: &Path) -> Option<Kind> {
+        if self.contains_key(path) {
+            return Some(Kind::File);
+        }
+        self.keys().any(|file| file.starts_with(path)).then_some(Kind::Folder)
+    }
+
+    fn read(&self, path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+        let file = self.get(path).ok_or(std::io::ErrorKind::NotFound)?;
+        let most = usize::try_from(most).unwrap_or(usize::MAX).min(file.len());
+        Ok(file.get(..most).unwrap_or_default().to_vec())
+    }
+
+    fn real(&self, path: &Path) -> Option<PathBuf> {
+        self.kind(path).map(|_| path.to_owned())
+    }
+}
+
+/// Reads the files of one project.
+pub struct Reader<'a> {
+    files: &'a dyn Files,
+    /// Folders whose files may be read, links followed.
+    roots: Vec<PathBuf>,
+    read: u64,
+    count: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader that may read nothing yet.
+    pub fn new(files: &'a dyn Files) -> Self {
+        Reader { files, roots: Vec::new(), read: 0, count: 0 }
+    }
+
+    /// What `path` leads to.
+    pub fn kind(&self, path: &Path) -> Option<Kind> {
+        self.files.kind(path)
+    }
+
+    /// Lets files of `folder` (or that one file) be read.
+    pub fn allow(&mut self, folder: &Path) {
+        self.roots.push(self.files.real(folder).unwrap_or_else(|| clean(folder)));
+    }
+
+    /// The text of a file, without a byte order mark.
+    pub fn text(&mut self, path: &Path) -> Result<String, Problem> {
+        let bytes = self.bytes(path)?;
+        let name = path.display();
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let good = error.utf8_error().valid_up_to();
+            let bad = error.as_bytes().get(good).copied().unwrap_or_default();
+            Problem::error(code::NOT_UTF8, At::NOWHERE, format!("{name}: byte {good} ({bad:#04x}) is not UTF-8"))
+                .help("save the file as UTF-8")
+        })?;
+        Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+    }
+
+    /// The bytes of a file.
+    pub fn bytes(&mut self, path: &Path) -> Result<Vec<u8>, Problem> {
+        let name = path.display();
+        let problem = |code, message: String| Err(Problem::error(code, At::NOWHERE, message));
+        let real = match self.files.real(path) {
+            Some(real) => real,
+            None => clean(path),
+        };
+        if !self.roots.iter().any(|root| real.starts_with(root)) {
+            let problem = Problem::error(code::OUTSIDE, At::NOWHERE, format!("{name} lies outside the project folder"));
+            return Err(problem.help("move it into the project folder, or name its folder on the command line"));
+        }
+        match self.files.kind(path) {
+            None => return problem(code::UNREADABLE, format!("there is no file {name}")),
+            Some(Kind::Folder) => return problem(code::UNREADABLE, format!("{name} is a folder")),
+            Some(Kind::Other) => return problem(code::UNREADABLE, format!("{name} is no file")),
+            Some(Kind::File) => {}
+        }
+        self.count += 1;
+        if self.count > MOST_FILES {
+            return problem(code::TOO_LARGE, format!("the project reads more than {MOST_FILES} files"));
+        }
+        let bytes = match self.files.read(path, LARGEST_FILE + 1) {
+            Ok(bytes) => bytes,
+            Err(error) => return problem(code::UNREADABLE, format!("{name} cannot be read: {error}")),
+        };
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.read = self.read.saturating_add(size);
+        if size > LARGEST_FILE {
+            return problem(code::TOO_LARGE, format!("{name} is larger than {} MiB", LARGEST_FILE >> 20));
+        }
+        if self.read > LARGEST_PROJECT {
+            return problem(
+                code::TOO_LARGE,
+                format!("the files of the project are together larger than {} MiB", LARGEST_PROJECT >> 20),
+            );
+        }
+        Ok(bytes)
+    }
+}
+
+/// A path without `.`, `..` and doubled separators, by its words alone.
+pub fn clean(path: &Path) -> PathBuf {
+    let mut cleaned = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(cleaned.components().next_back(), Some(Component::Normal(_))) => {
+                cleaned.pop();
+            }
+            Component::ParentDir if cleaned.has_root() => {}
+            part => cleaned.push(part),
+        }
+    }
+    if cleaned.as_os_str().is_empty() { PathBuf::from(".") } else { cleaned }
+}
+
+/// `path` seen from `folder`, cleaned.
+pub fn join(folder: &Path, path: &str) -> PathBuf {
+    clean(&folder.join(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_cleaned_by_their_words() {
+        for (path, cleaned) in
+            [("/a/./b/../c//d/", "/a/c/d"), ("../x", "../x"), ("/..", "/"), ("a/..", "."), ("a/../../b", "../b")]
+        {
+            assert_eq!(clean(Path::new(path)), Path::new(cleaned), "{path}");
+        }
+    }
+
+    #[test]
+    fn nothing_outside_the_named_folders_is_read() {
+        let files: Memory = [("/p/a", "x"), ("/etc/passwd", "secret"), ("/pp/a", "y")]
+            .map(|(path, text)| (PathBuf::from(path), text.as_bytes().to_vec()))
+            .into();
+        let mut reader = Reader::new(&files);
+        reader.allow(Path::new("/p"));
+        assert_eq!(reader.text(Path::new("/p/a")).unwrap(), "x");
+        for path in ["/etc/passwd", "/pp/a", "/p/../etc/passwd"] {
+            assert_eq!(reader.text(Path::new(path)).unwrap_err().code, code::OUTSIDE, "{path}");
+        }
+        assert_eq!(reader.text(Path::new("/p")).unwrap_err().message, "/p is a folder");
+    }
+
+    #[test]
+    fn a_large_file_is_refused_and_not_read_whole() {
+        struct Endless;
+        impl Files for Endless {
+            fn kind(&self, _: &Path) -> Option<Kind> {
+                Some(Kind::File)
+            }
+            fn read(&self, _: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+                Ok(vec![b'x'; usize::try_from(most).unwrap()])
+            }
+            fn real(&self, path: &Path) -> Option<PathBuf> {
+                Some(path.to_owned())
+            }
+        }
+        let mut reader = Reader::new(&Endless);
+        reader.allow(Path::new("/"));
+        assert_eq!(reader.text(Path::new("/x")).unwrap_err().message, "/x is larger than 16 MiB");
+    }
+}
