@@ -18,8 +18,19 @@ pub(super) struct Standing {
     pub(super) available: (i32, i32),
     /// What ails its pods, or its Job, in one line.
     pub(super) trouble: Option<String>,
-    /// Nothing it depends on, however far behind it, is held or rolling.
-    pub(super) settled_behind: bool,
+    /// Where what it depends on stands, however far behind it.
+    pub(super) behind: Behind,
+}
+
+/// Where everything that a service depends on stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Behind {
+    /// None of it is held or rolling.
+    Settled,
+    /// Some of it is.
+    Moving,
+    /// Some of it has failed, and is required on the way.
+    Failed(Cause),
 }
 
 /// What the gate says.
@@ -41,7 +52,13 @@ pub(super) fn ask(service: &Service, running: bool, others: &BTreeMap<String, St
             }
             continue;
         }
-        if !(holds(*need, running, on) && on.settled_behind) {
+        match &on.behind {
+            // It runs on unchanged before what has failed behind it; who is new or changed would start before that is put right.
+            Behind::Failed(cause) if need.required => return Verdict::Hopeless(through(name, cause)),
+            Behind::Failed(_) => continue,
+            Behind::Settled | Behind::Moving => {}
+        }
+        if !(holds(*need, running, on) && on.behind == Behind::Settled) {
             waits.push(Wait { on: name.clone(), until: Until::Holds(need.condition), why: why(*need, on) });
         }
     }
@@ -55,26 +72,37 @@ pub(super) fn stacks(awaited: &BTreeMap<String, String>) -> Vec<Wait> {
     awaited.iter().map(wait).collect()
 }
 
-/// Whether what is behind a service is neither held nor rolling.
-pub(super) fn settled_behind(service: &Service, others: &BTreeMap<String, Standing>) -> bool {
-    service.needs.iter().all(|(name, need)| {
-        let Some(on) = others.get(name) else { return true };
+/// Where what is behind a service stands. A failure outweighs what still moves: waiting alone will not help.
+pub(super) fn behind(service: &Service, others: &BTreeMap<String, Standing>) -> Behind {
+    let mut found = Behind::Settled;
+    for (name, need) in &service.needs {
+        let Some(on) = others.get(name) else { continue };
         let in_place = match need.condition {
             Condition::Started => on.step.is_in_place() && (on.started || on.available.1 == 0),
             Condition::Healthy | Condition::Completed => on.step.is_in_place() && on.progress >= Progress::Finished,
         };
-        (in_place && on.settled_behind) || (!need.required && failure(name, on).is_some())
-    })
+        match (failure(name, on), &on.behind) {
+            (Some(cause), _) if need.required => return Behind::Failed(cause),
+            (None, Behind::Failed(cause)) if need.required => return Behind::Failed(through(name, cause)),
+            (Some(_), _) | (None, Behind::Failed(_)) => {}
+            (None, Behind::Settled) if in_place => {}
+            (None, Behind::Settled | Behind::Moving) => found = Behind::Moving,
+        }
+    }
+    found
+}
+
+/// The cause as one who depends on this service sees it.
+fn through(name: &str, cause: &Cause) -> Cause {
+    let path = std::iter::once(name.to_owned()).chain(cause.path.iter().cloned()).collect();
+    Cause { path, ..cause.clone() }
 }
 
 /// A dependency has failed when its own step has, when its Job has, or when it made no progress until its deadline; an unhealthy check alone never
 /// fails it.
 fn failure(name: &str, on: &Standing) -> Option<Cause> {
     match &on.step {
-        Step::Failed(cause) => {
-            let path = std::iter::once(name.to_owned()).chain(cause.path.iter().cloned()).collect();
-            Some(Cause { path, ..cause.clone() })
-        }
+        Step::Failed(cause) => Some(through(name, cause)),
         _ if on.progress == Progress::Overdue => Some(Cause {
             path: vec![name.to_owned()],
             reason: "ProgressDeadlineExceeded".into(),
@@ -108,7 +136,7 @@ fn why(need: Need, on: &Standing) -> String {
         (_, Some(trouble)) => trouble.clone(),
         _ if need.condition == Condition::Started => "no container has run yet".into(),
         _ if need.condition == Condition::Completed => "it has not ended yet".into(),
-        _ if available >= wanted && !on.settled_behind => "what it depends on is being changed".into(),
+        _ if available >= wanted && on.behind == Behind::Moving => "what it depends on is being changed".into(),
         _ => format!("{available}/{wanted} pods available"),
     }
 }

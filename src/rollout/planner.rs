@@ -6,7 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::jiff::Timestamp;
 
 use super::differs::{Difference, difference};
-use super::gate::{self, Standing, Verdict};
+use super::gate::{self, Behind, Standing, Verdict};
 use super::health::{self, Progress};
 use super::parts::{OfService, Parts};
 use super::plan::{Body, Cause, Guard, Plan, Refusal, RefusalKind, Step, Write};
@@ -216,7 +216,7 @@ impl Planner<'_> {
             started: true,
             available: (0, 0),
             trouble: None,
-            settled_behind: true,
+            behind: Behind::Settled,
         };
         self.out.steps.insert(service.name.clone(), Step::Done);
         self.out.progress.insert(service.name.clone(), Progress::Complete);
@@ -245,7 +245,7 @@ impl Planner<'_> {
             started: ended || health::has_started(pods(), &service.revision),
             available: (facts.map_or(0, |f| f.available_replicas), facts.and_then(|f| f.spec_replicas).unwrap_or(1)),
             trouble: trouble.map(|(reason, message)| one_line(&reason, &message)),
-            settled_behind: gate::settled_behind(service, &self.standings),
+            behind: gate::behind(service, &self.standings),
             step: step.clone(),
         }
     }

@@ -177,3 +177,47 @@ fn a_service_that_no_longer_goes_back_keeps_nothing() {
     world.settle();
     assert!(of_kind(&world, Kind::Record).is_empty());
 }
+
+#[test]
+fn who_is_new_behind_one_that_runs_on_before_a_failure_names_that_failure() {
+    let shop = json!({"image": "shop:1", "dependsOn": {"web": {}}});
+    let of = |tag: &str, more: &Value| {
+        let mut all = json!({"web": services(tag)["web"], "shop": shop});
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        all
+    };
+    let edit = |world: &mut World, tag: &str, more: &Value| {
+        world.edit_with(&of(tag, more), &json!({"configs": {"conf": {"content": tag}}}));
+    };
+    let mut world = World::with(&of("1", &json!({})), &json!({"configs": {"conf": {"content": "1"}}}));
+    world.settle();
+    edit(&mut world, "2", &json!({}));
+    fail(&mut world);
+    world.pass();
+    world.complete("web");
+    let late = json!({
+        "late": {"image": "late:1", "dependsOn": {"shop": {}}},
+        "latest": {"image": "latest:1", "dependsOn": {"late": {}}},
+        "free": {"image": "free:1", "dependsOn": {"shop": {"required": false}}},
+    });
+    edit(&mut world, "2", &late);
+    world.pass();
+    let steps = world.plan().steps;
+    assert_eq!(steps["shop"], Step::Done, "it runs on");
+    for (service, way) in [("late", &["shop", "web"][..]), ("latest", &["late", "shop", "web"])] {
+        let Step::Failed(cause) = &steps[service] else { panic!("{service}: {:?}", steps[service]) };
+        assert_eq!(
+            (&cause.path[..], cause.reason.as_str()),
+            (&way.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>()[..], ROLLED_BACK)
+        );
+    }
+    assert!(world.workload("free").is_some(), "it does not insist: {:?}", steps["free"]);
+
+    edit(&mut world, "3", &late);
+    world.settle();
+    assert!(
+        world.plan().steps.values().all(|step| *step == Step::Done),
+        "it clears by itself: {:?}",
+        world.plan().steps
+    );
+}
