@@ -1,10 +1,15 @@
 //! Real nodes (`e2e/node`): what tests do there that simulated ones cannot, by the bench's own program and `kubectl exec`.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
+use kube::api::{Patch, PatchParams};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json as value};
 
@@ -58,6 +63,30 @@ impl Nodes {
         }
         let mut command = self.command(&["exec", "outside", &app.to_string_lossy(), "dial"]);
         outcomes(&said(&mut command, &asked(targets)))
+    }
+
+    /// Plays the load balancer controller: every Service of the namespace that waits for one gets an address of its own, which
+    /// outside reaches. All of them, by name.
+    pub async fn balance(&self, space: &Space) -> BTreeMap<String, String> {
+        // Tests of one process share the range; those of other benches have their own.
+        static NEXT: AtomicU8 = AtomicU8::new(0);
+        let mut found = BTreeMap::new();
+        let services = space.list(Kind::Service).await;
+        for service in services.iter().filter(|service| service["spec"]["type"] == "LoadBalancer") {
+            let name = json::name(service).to_owned();
+            let given = json::text(service, "/status/loadBalancer/ingress/0/ip").to_owned();
+            let address = if given.is_empty() {
+                let address = format!("172.30.1.{}", 10 + NEXT.fetch_add(1, Ordering::Relaxed) % 240);
+                let status = value!({"status": {"loadBalancer": {"ingress": [{"ip": address}]}}});
+                let api = space.api(Kind::Service);
+                api.patch_status(&name, &PatchParams::default(), &Patch::Merge(&status)).await.expect("an address");
+                address
+            } else {
+                given
+            };
+            found.insert(name, address);
+        }
+        found
     }
 
     fn command(&self, words: &[&str]) -> Command {
@@ -115,6 +144,32 @@ pub fn dial(space: &Space, pod: &str, targets: &[(&str, u16)]) -> Vec<Dialled> {
     let mut command = Command::new(program());
     command.args(["exec", "--stdin", pod, "--", "app", "dial"]).envs(access(space));
     outcomes(&said(&mut command, &asked(targets)))
+}
+
+/// How [`keep_dialling`] dials.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// From the beginning of one connection to that of the next; longer where one takes longer.
+    pub every: Duration,
+    /// For how long new ones are begun.
+    pub span: Duration,
+    /// What each may take.
+    pub timeout: Duration,
+}
+
+/// Dials all targets side by side from a pod, again and again. The thread ends with all outcomes, in the order in which they came.
+pub fn keep_dialling(space: &Space, pod: &str, targets: Vec<(String, u16)>, pace: Pace) -> JoinHandle<Vec<Dialled>> {
+    let mut command = Command::new(program());
+    command.args(["exec", "--stdin", pod, "--", "app", "dial"]).envs(access(space));
+    for (flag, time) in [("-every", pace.every), ("-for", pace.span), ("-timeout", pace.timeout)] {
+        command.arg(flag).arg(format!("{}ms", time.as_millis()));
+    }
+    std::thread::spawn(move || {
+        let targets: Vec<(&str, u16)> = targets.iter().map(|(host, port)| (host.as_str(), *port)).collect();
+        let printed = said(&mut command, &asked(&targets));
+        let outcome = |line: &str| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        printed.lines().map(outcome).collect()
+    })
 }
 
 /// What the stand-in of a pod says of itself: `health`, `seconds` since its start, and in `probes` how often who has asked

@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // tests
 
 mod data;
+mod moving;
+mod names;
 mod rollout;
 mod scaling;
 mod trouble;
+mod walls;

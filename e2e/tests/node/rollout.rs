@@ -14,7 +14,8 @@ use serde_json::{Value, json as value};
 /// Four services, one after the other; each has to be started, probed and found healthy.
 const IN_TIME: Duration = Duration::from_secs(150);
 
-async fn roll_out(t: &Live, mut documents: Vec<Value>) -> (e2e::operator::Operator, String) {
+/// Applies the documents of a sample and returns when its stack is Ready.
+pub async fn roll_out(t: &Live, mut documents: Vec<Value>) -> (e2e::operator::Operator, String) {
     let name = json::name(stack_of(&mut documents)).to_owned();
     let operator = t.space.operator().args(&["--max-pod-security", "Privileged"]).start();
     for document in &documents {
@@ -104,7 +105,7 @@ fn soundforge_rolls_out_and_its_probes_really_run() {
 }
 
 /// A device that a test claims for a node stays, as long as no plugin knows better.
-async fn plug_in_gpus(t: &Live) {
+pub async fn plug_in_gpus(t: &Live) {
     let nodes: Api<DynamicObject> =
         Api::all_with(t.space.client.clone(), &ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Node")));
     let patch = value!({"status": {"capacity": {"nvidia.com/gpu": "4"}}});
