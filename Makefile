@@ -1,5 +1,5 @@
 # The two that a newcomer needs: `make demo` and `make test`. Both build what they need first.
-.PHONY: help demo demo-down test build generate golden laws lint lint-manifests bench-gate bench-render
+.PHONY: help demo demo-down test build generate golden laws lint lint-manifests bench-gate bench-render bench-compose
 
 help:
 	@echo "make demo          a stack rolled out before your eyes (CLUSTER=current: on your own cluster)"
@@ -14,6 +14,7 @@ help:
 	@echo "make lint-manifests kube-score over what the samples become"
 	@echo "make bench-gate    how fast a dependant follows its dependency"
 	@echo "make bench-render  how long it takes to render a stack of 500 services in 50 networks"
+	@echo "make bench-compose how long it takes to load a Compose file of 1,000 services"
 	@echo "make cluster-up    a control plane with simulated nodes (NAME=dev); make cluster-down stops it"
 	@echo "make node-up       two real nodes on this machine (Linux, root); make node-down ends them"
 
@@ -57,6 +58,9 @@ bench-gate: cluster-build
 
 bench-render:
 	cargo bench --quiet --bench render
+
+bench-compose:
+	cargo bench --quiet --bench compose
 
 include e2e/cluster/cluster.mk
 include e2e/node/node.mk

@@ -1,7 +1,7 @@
 //! Values given their types: durations in nanoseconds, memory in bytes, commands in words, lists of `key=value` as maps.
 
 use super::fill::Cast;
-use super::node::{Entry, Holds, Map, Node, float};
+use super::node::{Entry, Holds, Map, Node};
 use super::notes::{Notes, Settled};
 use super::problem::{Code, Problem, code};
 use super::shapes::{Kind, PROJECT};
@@ -243,14 +243,9 @@ impl Decoder<'_> {
 
     /// `3.10` is the number 3.1, and `0444` is 292.
     fn respelt(&mut self, node: &Node, printed: &str, trail: &Trail<'_>) {
-        let suspect = match &node.holds {
-            Holds::Float(number) => {
-                float(*number).len() != usize::try_from(node.at.end - node.at.start).unwrap_or_default()
-            }
-            Holds::Date(_) => true,
-            _ => false,
-        };
-        if suspect && node.at.is_written() {
+        let number = matches!(node.holds, Holds::Int(_) | Holds::Float(_) | Holds::Date(_));
+        let length = node.at.end.saturating_sub(node.at.start);
+        if number && node.at.is_written() && u32::try_from(printed.len()) != Ok(length) {
             let message = format!("without quotes this is not a text, and becomes '{printed}'");
             self.notes.say(Problem::warning(code::RESPELT, node.at, message).on(trail).help("write it in quotes"));
         }

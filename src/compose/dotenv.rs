@@ -30,8 +30,8 @@ pub fn parse(text: &str, variables: &mut Variables, lookup: &dyn Fn(&str) -> Opt
         let (name, after, bare) = match name(rest) {
             Ok(found) => found,
             Err(bad) => {
-                let line = rest.lines().next().unwrap_or_default();
-                return flaw(format!("{bad:?} cannot be in the name of a variable: {line:?}"));
+                // Not the whole line: what follows may be a secret.
+                return flaw(format!("{bad:?} cannot be in the name of a variable"));
             }
         };
         if name.contains(' ') {
@@ -73,7 +73,7 @@ pub fn parse_raw(
         }
         let (name, value) = line.split_once('=').map_or((line, None), |(name, value)| (name, Some(value)));
         if name.is_empty() {
-            return Err(Flaw { at: here, message: format!("there is no name before the '=' of {line:?}") });
+            return Err(Flaw { at: here, message: "there is no name before the '='".to_owned() });
         }
         if name.contains([' ', '\t']) {
             let message = format!("the name of a variable has no spaces in 'format: raw': {name:?}");
@@ -90,7 +90,7 @@ pub fn parse_raw(
 fn fill(text: &str, variables: &Variables, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
     let all = |name: &str| lookup(name).or_else(|| variables.get(name).cloned());
     Filler::new(&all).fill(text).map_err(|unfit| match unfit {
-        Unfit::Template => format!("'${{' begins no variable in {text:?}; write '$$' for a plain '$'"),
+        Unfit::Template => "'${' begins no variable; write '$$' for a plain '$'".to_owned(),
         Unfit::Required(name, why) if why.is_empty() => format!("the variable {name} has no value"),
         Unfit::Required(name, why) => format!("the variable {name} has no value: {why}"),
     })

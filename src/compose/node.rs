@@ -218,7 +218,7 @@ impl Node {
     }
 }
 
-/// A float in Go's `%v`: the shortest digits that give it back, with an exponent below 1e-4 and from 1e21.
+/// A float in Go's `%v`: the shortest digits that give it back, with an exponent below 1e-4 and from 1e6.
 pub fn float(value: f64) -> String {
     if value.is_nan() {
         return "NaN".to_owned();
@@ -227,7 +227,7 @@ pub fn float(value: f64) -> String {
         return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
     }
     let size = value.abs();
-    if size != 0.0 && !(1e-4..1e21).contains(&size) {
+    if size != 0.0 && !(1e-4..1e6).contains(&size) {
         let short = format!("{value:e}");
         let (digits, exponent) = short.split_once('e').unwrap_or((&short, "0"));
         let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));

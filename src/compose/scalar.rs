@@ -84,7 +84,7 @@ fn date(text: &str) -> Option<String> {
         Some(at) => (text.get(..at)?, Some((text.as_bytes().get(at)?, text.get(at + 1..)?))),
         None => (text, None),
     };
-    let mut parts = day.split('-').map(|part| small(part, 4));
+    let mut parts = day.split('-').enumerate().map(|(place, part)| small(part, if place == 0 { 4 } else { 2 }));
     let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let days = match month {
@@ -162,11 +162,14 @@ mod tests {
             ("on", "on"),
             ("TRUE", "true"),
             ("1e21", "1e+21"),
+            ("8e8", "8e+08"),
+            ("123456.5", "123456.5"),
             ("0.00001", "1e-05"),
             ("18446744073709551615", "18446744073709551615"),
             ("2026-01-01", "2026-01-01 00:00:00 +0000 UTC"),
             ("2001-12-14t21:59:43.10-05:00", "2001-12-14 21:59:43.1 -0500 -0500"),
             ("2001-2-30", "2001-2-30"),
+            ("2001-01-028", "2001-01-028"),
             ("-", "-"),
             ("--1", "--1"),
             ("1.2.3", "1.2.3"),

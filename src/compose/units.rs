@@ -48,12 +48,17 @@ pub fn duration(text: &str) -> Option<i64> {
     Some(if minus { -sum } else { sum })
 }
 
-/// A fraction of a unit, cut to whole nanoseconds.
+/// A fraction of a unit in whole nanoseconds, rounded as Go does; digits that i64 has no room for do not count.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 fn part(fraction: &str, unit: i64) -> i64 {
-    let digits = fraction.get(..18).unwrap_or(fraction);
-    let scale = 10_i128.pow(u32::try_from(digits.len()).unwrap_or_default());
-    let value = digits.parse::<i128>().unwrap_or_default() * i128::from(unit) / scale;
-    i64::try_from(value).unwrap_or_default()
+    let (mut value, mut scale) = (0_i64, 1.0_f64);
+    for digit in fraction.bytes() {
+        let more = value.checked_mul(10).and_then(|value| value.checked_add(i64::from(digit - b'0')));
+        let Some(more) = more.filter(|_| value <= i64::MAX / 10) else { break };
+        value = more;
+        scale *= 10.0;
+    }
+    (value as f64 * (unit as f64 / scale)) as i64
 }
 
 /// A duration as Go prints it: `1h0m30s`, `1.5s`, `100ms`, `0s`.
@@ -135,6 +140,7 @@ mod tests {
             (".5m", "30s"),
             ("7ns", "7ns"),
             ("1h1ns", "1h0m0.000000001s"),
+            (".9999999999999999ms", "1ms"),
         ] {
             assert_eq!(duration(text).map(print_duration).as_deref(), Some(printed), "{text}");
         }

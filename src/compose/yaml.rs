@@ -115,7 +115,7 @@ impl Builder {
                 let help = if tab { "indent with spaces; YAML takes no tabs" } else { "" };
                 Box::new(Problem::error(code::SYNTAX, at, message).help(help))
             })?;
-            let at = self.place(span);
+            let at = self.place(span, text);
             match event {
                 Event::DocumentStart(..) => {
                     self.root = None;
@@ -154,9 +154,11 @@ impl Builder {
         Ok(())
     }
 
-    fn place(&self, span: Span) -> At {
+    /// Without the white space that ends a plain or block scalar.
+    fn place(&self, span: Span, text: &str) -> At {
         let (start, end) = (span.start.byte_offset().unwrap_or_default(), span.end.byte_offset().unwrap_or_default());
-        At { file: self.file, start: number(start), end: number(end.max(start)) }
+        let length = text.get(start..end).unwrap_or_default().trim_end().len();
+        At { file: self.file, start: number(start), end: number(start + length) }
     }
 
     fn open(&mut self, at: At, anchor: usize, tag: Option<&YamlTag>, holds: Unfinished) -> Step<()> {

@@ -128,6 +128,34 @@ fn copy(from: &Path, to: &Path) {
 }
 
 impl Case {
+    /// A case of these files.
+    pub fn made(name: String, folder: PathBuf, flags: &str, files: &[(&str, &str)]) -> Case {
+        std::fs::create_dir_all(&folder).unwrap();
+        for (path, text) in files {
+            std::fs::write(folder.join(path), text).unwrap();
+        }
+        Case { name, folder, flags: flags.split(' ').map(str::to_owned).collect(), texts: Vec::new() }
+    }
+
+    /// `base` with the `compose.yaml` of `over` as its override, and the other files of both.
+    pub fn over(base: &Case, over: &Case, folder: PathBuf) -> Case {
+        copy(&over.folder, &folder);
+        std::fs::rename(folder.join("compose.yaml"), folder.join("over.yaml")).unwrap();
+        copy(&base.folder, &folder);
+        std::fs::rename(folder.join("over.yaml"), folder.join("compose.override.yaml")).unwrap();
+        let name = format!("{} / {} {}", base.name, over.name, folder.display());
+        Case { name, folder, flags: [base.flags.clone(), over.flags.clone()].concat(), texts: Vec::new() }
+    }
+
+    /// Whether it is one `compose.yaml` found by itself.
+    pub fn is_plain(&self) -> bool {
+        let flags = self.flags.iter().any(|flag| flag.starts_with('-') || flag.starts_with("COMPOSE"));
+        !flags
+            && !self.folder.join(".env").is_dir()
+            && self.folder.join("compose.yaml").is_file()
+            && !self.folder.join("compose.override.yaml").exists()
+    }
+
     /// The texts of its files.
     pub fn texts(&self) -> impl Iterator<Item = &String> {
         self.texts.iter()

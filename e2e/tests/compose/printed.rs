@@ -98,7 +98,8 @@ pub fn compare(ours: &Value, theirs: &Value, path: &str, found: &mut Vec<String>
                 }
             }
             for (key, ours) in ours {
-                let capital = format!("{}{}", key[..1].to_uppercase(), &key[1..]);
+                let capital: String =
+                    key.chars().enumerate().map(|(n, c)| if n == 0 { c.to_ascii_uppercase() } else { c }).collect();
                 if !theirs.contains_key(key) && !theirs.contains_key(&capital) && !says_nothing(key, ours) {
                     found.push(format!("{path}.{key}: only ours: {ours}"));
                 }
