@@ -96,7 +96,7 @@ failSwapOn: false
 serializeImagePulls: false
 imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
-evictionHard: {memory.available: 50Mi, nodefs.available: 1Mi, nodefs.inodesFree: "0%%", imagefs.available: 1Mi, imagefs.inodesFree: "0%%"}
+evictionHard: {memory.available: 50Mi, nodefs.available: "0%%", nodefs.inodesFree: "0%%", imagefs.available: "0%%", imagefs.inodesFree: "0%%"}
 nodeStatusUpdateFrequency: 2s
 nodeLeaseDurationSeconds: 10
 syncFrequency: 10s

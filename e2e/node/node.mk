@@ -5,12 +5,13 @@
 #   make node-up [NAME=dev]     start two nodes and a control plane (root); prints KUBECONFIG=... and more
 #   make node-down [NAME=dev]   end them (NAME=all: all of this machine)
 #   make e2e                    the tests that need real nodes, on a pair of their own
+#   make e2e-kind               those that need no bench, on kind (a container engine)
 #   make node-selftest          check the nodes themselves, and that nothing is left of them
 
 NODE_NAME = $(if $(findstring command,$(origin NAME)),$(NAME),dev)
 NODE := target/tools/node
 
-.PHONY: e2e node-packages node-build node-up node-down node-selftest
+.PHONY: e2e e2e-kind node-packages node-build node-up node-down node-selftest
 
 node-build: cluster-build
 	@e2e/node/build.sh
@@ -33,6 +34,9 @@ node-down:
 
 e2e:
 	@e2e/node/test.sh
+
+e2e-kind:
+	@e2e/node/kind.sh
 
 node-selftest: node-build
 	@e2e/node/selftest.sh

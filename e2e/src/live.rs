@@ -1,8 +1,9 @@
 //! One live test from beginning to end.
 
+use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, resume_unwind};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 
@@ -21,9 +22,17 @@ pub struct Live {
     pub space: Space,
     /// Who has watched it from the start.
     pub observer: Observer,
+    shown: Mutex<Vec<String>>,
 }
 
 impl Live {
+    /// A figure or a fact for the table that `make e2e` prints.
+    pub fn shows(&self, what: impl Into<String>) {
+        let what = what.into();
+        println!("{what}");
+        self.shown.lock().unwrap().push(what);
+    }
+
     /// The audit log, for this namespace.
     pub fn audit(&self) -> Audit {
         Audit::new(self.space.client.clone(), &self.space.name)
@@ -59,9 +68,14 @@ pub fn live<F: Future<Output = ()>>(test: &str, body: impl FnOnce(Arc<Live>) -> 
 /// [`live`], for a test that is made of several.
 pub async fn live_within<F: Future<Output = ()>>(test: &str, body: impl FnOnce(Arc<Live>) -> F) {
     let _ = std::fs::remove_file(operator_log(test)); // of an earlier run, if any
+    let begun = Instant::now();
     let space = Space::open(test).await;
     let watcher = Cluster::get().client(&format!("observer-{test}")).await;
-    let live = Arc::new(Live { space: space.clone(), observer: Observer::start(watcher, &space.name).await });
+    let live = Arc::new(Live {
+        space: space.clone(),
+        observer: Observer::start(watcher, &space.name).await,
+        shown: Mutex::default(),
+    });
     let whole = async {
         let in_time = tokio::time::timeout(PATIENCE, body(live.clone())).await;
         assert!(in_time.is_ok(), "{test} hangs: {PATIENCE:?} are over");
@@ -69,6 +83,7 @@ pub async fn live_within<F: Future<Output = ()>>(test: &str, body: impl FnOnce(A
         live.assert_statuses().await;
     };
     let outcome = AssertUnwindSafe(whole).catch_unwind().await;
+    note(test, outcome.is_ok(), begun.elapsed(), &live.shown.lock().unwrap());
     if outcome.is_err() {
         let events = AssertUnwindSafe(space.events()).catch_unwind().await.unwrap_or_default();
         let log = operator_log(test);
@@ -82,6 +97,19 @@ pub async fn live_within<F: Future<Output = ()>>(test: &str, body: impl FnOnce(A
     if let Err(panic) = outcome {
         resume_unwind(panic);
     }
+}
+
+/// Adds a line to the file of `E2E_TABLE`: the test, how it ended, its seconds, what it has shown. One write, since tests
+/// run side by side.
+fn note(label: &str, passed: bool, took: Duration, shown: &[String]) {
+    let Some(table) = std::env::var_os("E2E_TABLE") else { return };
+    let thread = std::thread::current();
+    let test = thread.name().filter(|name| name.contains("::")).unwrap_or(label);
+    let outcome = if passed { "passed" } else { "FAILED" };
+    let line =
+        format!("{test}\t{outcome}\t{:.0}\t{}\n", took.as_secs_f64(), shown.join("; ").replace(['\t', '\n'], " "));
+    let file = std::fs::File::options().create(true).append(true).open(&table);
+    file.and_then(|mut f| f.write_all(line.as_bytes())).unwrap_or_else(|e| panic!("{}: {e}", table.display()));
 }
 
 fn tail(text: &str, count: usize) -> String {

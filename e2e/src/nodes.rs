@@ -26,12 +26,16 @@ pub struct Nodes {
 
 impl Nodes {
     /// The bench whose directory is in `E2E_NODES`; `make e2e` starts one. The stand-ins for all images of the samples are
-    /// loaded on first use.
+    /// loaded on first use. A cluster of `E2E_KUBECONFIG` that is no bench has them already (`make e2e-kind`), and whatever
+    /// only a bench can do fails there.
     pub fn get() -> &'static Nodes {
         static NODES: OnceLock<Nodes> = OnceLock::new();
         NODES.get_or_init(|| {
-            let state = std::env::var_os("E2E_NODES")
-                .expect("real nodes: run `make e2e`, or set E2E_NODES to what `make node-up` calls STATE");
+            let state = std::env::var_os("E2E_NODES");
+            if state.is_none() && std::env::var_os("E2E_KUBECONFIG").is_some() {
+                return Nodes { name: String::new(), state: PathBuf::new() };
+            }
+            let state = state.expect("real nodes: run `make e2e`, or set E2E_NODES to what `make node-up` calls STATE");
             let state = PathBuf::from(state);
             let name = state.file_name().expect("a directory of a bench").to_string_lossy().into_owned();
             let nodes = Nodes { name, state };
@@ -86,6 +90,7 @@ impl Nodes {
     }
 
     fn command(&self, words: &[&str]) -> Command {
+        assert!(!self.name.is_empty(), "E2E_NODES names no bench, and only one can {words:?}");
         let mut command = Command::new(root().join("target/tools/node"));
         command.args([words[0], "--name", &self.name]).args(&words[1..]);
         command
@@ -126,12 +131,17 @@ impl Dialled {
 
 /// Runs a command in a pod and returns what it has printed; fails if the command does.
 pub fn exec(space: &Space, pod: &str, command: &[&str]) -> String {
-    said(Command::new(kubectl()).args(["exec", pod, "--"]).args(command).envs(access(space)), "")
+    said(Command::new(program()).args(["exec", pod, "--"]).args(command).envs(access(space)), "")
+}
+
+/// Runs kubectl as an administrator in the test's namespace and returns what it has printed; fails if it does.
+pub fn kubectl(space: &Space, words: &[&str]) -> String {
+    said(Command::new(program()).args(words).envs(access(space)), "")
 }
 
 /// Dials all targets at once from a pod. Each has a second.
 pub fn dial(space: &Space, pod: &str, targets: &[(&str, u16)]) -> Vec<Dialled> {
-    let mut command = Command::new(kubectl());
+    let mut command = Command::new(program());
     command.args(["exec", "--stdin", pod, "--", "app", "dial"]).envs(access(space));
     outcomes(&said(&mut command, &asked(targets)))
 }
@@ -149,7 +159,7 @@ pub struct Pace {
 
 /// Dials all targets side by side from a pod, again and again. The thread ends with all outcomes, in the order in which they came.
 pub fn keep_dialling(space: &Space, pod: &str, targets: Vec<(String, u16)>, pace: Pace) -> JoinHandle<Vec<Dialled>> {
-    let mut command = Command::new(kubectl());
+    let mut command = Command::new(program());
     command.args(["exec", "--stdin", pod, "--", "app", "dial"]).envs(access(space));
     for (flag, time) in [("-every", pace.every), ("-for", pace.span), ("-timeout", pace.timeout)] {
         command.arg(flag).arg(format!("{}ms", time.as_millis()));
@@ -186,7 +196,7 @@ pub async fn pod_of(space: &Space, stack: &str, service: &str) -> String {
     json::name(&pods[0]).to_owned()
 }
 
-fn kubectl() -> PathBuf {
+fn program() -> PathBuf {
     root().join("target/cluster/bin/kubectl")
 }
 

@@ -46,7 +46,31 @@ fn all() -> BTreeMap<String, Standin> {
     for (_, definition) in entries(stack_of(&mut documents(&hello)), "/spec/services") {
         note(&mut found, definition);
     }
+    for image in of_the_live_tests() {
+        found.entry(image).or_default();
+    }
     found
+}
+
+/// What the live tests call images, by their source: words like `"web:1"`. A word too many is an image too many.
+fn of_the_live_tests() -> BTreeSet<String> {
+    let folder = root().join("e2e/tests/live");
+    let files = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let mut found = BTreeSet::new();
+    let files = files.map(|file| file.expect("a file of the live tests").path());
+    for file in files.filter(|path| path.extension().is_some_and(|kind| kind == "rs")) {
+        let text = std::fs::read_to_string(file).expect("a source");
+        found.extend(text.split('"').filter(|word| is_image(word)).map(str::to_owned));
+    }
+    found
+}
+
+fn is_image(word: &str) -> bool {
+    let plain =
+        |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    word.split_once(':').is_some_and(|(name, tag)| {
+        plain(name) && plain(tag) && name.starts_with(|c: char| c.is_ascii_lowercase()) && !name.ends_with('-')
+    })
 }
 
 fn note<'a>(found: &'a mut BTreeMap<String, Standin>, service: &Value) -> &'a mut Standin {
@@ -112,6 +136,7 @@ mod tests {
         assert_eq!(found["postgres:15-alpine"].ports, [5432].into());
         assert_eq!(found["redis:7-alpine"].ports, [6379, 26379].into());
         assert!(found["registry.example/finity/backend-node:1.4.0"].programs.contains("/app/docker-entrypoint.sh"));
+        assert!(found.contains_key("web:1") && found.contains_key("db:2"), "of the live tests");
         for sample in ALL {
             for (_, service) in entries(stack_of(&mut sample.documents()), "/spec/services") {
                 assert!(found.contains_key(text(service, "/image")));

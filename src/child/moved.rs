@@ -35,6 +35,21 @@ pub(super) fn was_ready(conditions: &Value) -> bool {
     ready["status"] == "True" || begun.is_some_and(|begun| time(&ready["lastTransitionTime"]) > Some(begun))
 }
 
+/// What ails a pod that was ready, whose containers all run: `Unhealthy` if one of them is not ready by its own checks, `NodeLost` if they were when the
+/// kubelet last spoke of them, and the node controller, which touches nothing else, has since taken the `Ready` of the pod back.
+pub(super) fn out_of_order(status: &Value) -> Option<&'static str> {
+    let list = |key: &str| status[key].as_array().into_iter().flatten();
+    let ready = list("conditions").find(|c| c["type"] == "Ready")?;
+    let runs = list("containerStatuses").all(|c| !c["state"]["running"].is_null());
+    if status["phase"] != "Running" || !runs || ready["status"] == "True" || !was_ready(&status["conditions"]) {
+        return None;
+    }
+    if list("containerStatuses").any(|c| c["ready"] == false) {
+        return Some("Unhealthy");
+    }
+    (ready["reason"] != "ReadinessGatesNotReady").then_some("NodeLost")
+}
+
 fn time(value: &Value) -> Option<Timestamp> {
     value.as_str()?.parse().ok()
 }
@@ -85,5 +100,23 @@ mod tests {
         assert!(!pod(("False", 2), ("True", 6)), "its first steps took long");
         assert!(!pod(("False", 2), ("False", 2)));
         assert!(!was_ready(&json!([])));
+    }
+
+    #[test]
+    fn a_failing_check_and_a_silent_node_are_told_apart_and_a_start_is_neither() {
+        let pod = |ready_since: &str, container: bool| {
+            json!({"phase": "Running", "containerStatuses": [{"ready": container, "state": {"running": {}}}], "conditions": [
+                {"type": "Initialized", "status": "True", "lastTransitionTime": "1970-01-01T00:00:02Z"},
+                {"type": "Ready", "status": "False", "lastTransitionTime": ready_since}]})
+        };
+        assert_eq!(out_of_order(&pod("1970-01-01T00:00:09Z", false)), Some("Unhealthy"));
+        assert_eq!(out_of_order(&pod("1970-01-01T00:00:09Z", true)), Some("NodeLost"));
+        assert_eq!(out_of_order(&pod("1970-01-01T00:00:01Z", false)), None, "it starts");
+        let mut gated = pod("1970-01-01T00:00:09Z", true);
+        gated["conditions"][1]["reason"] = json!("ReadinessGatesNotReady");
+        assert_eq!(out_of_order(&gated), None);
+        let mut ended = pod("1970-01-01T00:00:09Z", false);
+        ended["containerStatuses"][0]["state"] = json!({"waiting": {"reason": "CrashLoopBackOff"}});
+        assert_eq!(out_of_order(&ended), None, "it says itself what ails it");
     }
 }

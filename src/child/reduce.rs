@@ -174,6 +174,8 @@ pub struct PodFacts {
     pub numbered: bool,
     /// Why a container does not run, or why no node takes the pod: reason and message.
     pub trouble: Option<(String, String)>,
+    /// Why it is not ready any more though it runs: `Unhealthy` or `NodeLost`.
+    pub out_of_order: Option<&'static str>,
 }
 
 impl Facts {
@@ -379,6 +381,7 @@ impl PodFacts {
             ended: matches!(status["phase"].as_str(), Some("Succeeded" | "Failed")),
             ready: conditions().any(|c| c["type"] == "Ready" && c["status"] == "True"),
             was_ready: moved::was_ready(&status["conditions"]),
+            out_of_order: moved::out_of_order(status),
             trouble: waiting
                 .or(unscheduled)
                 .map(|why| (text(&why["reason"]), text(&why["message"])))

@@ -164,7 +164,8 @@ fn standing(
         Progress::Finished if was_up_as_it_is(service, live, before) => ServiceState::Degraded,
         Progress::NotYet | Progress::Rolling | Progress::Finished => ServiceState::Progressing,
     };
-    let (reason, message) = trouble.unzip();
+    let ill = trouble.or_else(|| out_of_order(of, service).filter(|_| state == ServiceState::Degraded));
+    let (reason, message) = ill.unzip();
     (state, reason, message.filter(|m| !m.is_empty()))
 }
 
@@ -214,6 +215,19 @@ fn trouble(of: &Subject<'_>, service: &Service, live: &Child) -> Option<(String,
     health::trouble(pods.iter().copied(), &service.revision)
         .or_else(|| health::refused_pods(live))
         .or_else(|| health::trouble(pods.iter().copied(), older()?))
+}
+
+/// Which of its pods runs and is not ready any more, and why.
+fn out_of_order(of: &Subject<'_>, service: &Service) -> Option<(String, String)> {
+    let pods = of.parts.service(&service.name).pods;
+    pods.iter().filter(|pod| !pod.is_going()).find_map(|pod| {
+        let (reason, name) = (pod.facts.pod.out_of_order?, pod.meta.name.as_deref().unwrap_or_default());
+        let message = match reason {
+            "NodeLost" => format!("the node of pod {name} does not answer"),
+            _ => format!("pod {name} runs, and its health check fails"),
+        };
+        Some((reason.to_owned(), message))
+    })
 }
 
 fn address(of: &Subject<'_>, service: &Service) -> Option<String> {

@@ -213,6 +213,22 @@ fn a_service_that_lost_its_pods_later_is_degraded() {
     let Report { status, .. } = scene.report(&before, 1);
     assert_eq!(status.services["db"].state, ServiceState::Degraded);
     assert_eq!(kinds(&status)[0], ("Ready", "False", "Degraded"));
+
+    // The cause, where its pods know one.
+    let ill = |container: bool| {
+        json!({"phase": "Running", "containerStatuses": [{"ready": container, "state": {"running": {}}}], "conditions": [
+            {"type": "Initialized", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"},
+            {"type": "Ready", "status": "False", "lastTransitionTime": "2026-01-01T00:01:00Z"}]})
+    };
+    let cases = [
+        (false, "Unhealthy", "pod p runs, and its health check fails"),
+        (true, "NodeLost", "the node of pod p does not answer"),
+    ];
+    for (container, reason, message) in cases {
+        scene.pod("db", &ill(container));
+        let db = &scene.report(&before, 1).status.services["db"];
+        assert_eq!((db.reason.as_deref(), db.message.as_deref()), (Some(reason), Some(message)));
+    }
 }
 
 #[test]

@@ -4,7 +4,10 @@ mod health;
 mod traps;
 mod updates;
 
+mod data;
 mod moving;
 mod names;
 mod rollout;
+mod scaling;
+mod trouble;
 mod walls;
