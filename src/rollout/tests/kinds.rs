@@ -43,6 +43,48 @@ fn an_autoscaler_follows_the_live_workload_until_the_next_one_is_there() {
     assert!(!world.children.contains_key(&s_web(Kind::Deployment)));
 }
 
+/// The deletes and the writes of workloads that are planned, by name.
+fn planned(world: &World) -> (Vec<ChildId>, Vec<ChildId>) {
+    let plan = world.plan();
+    let deletes = plan.deletes.into_iter().map(|delete| delete.id).filter(|id| id.kind.starts_pods());
+    (deletes.collect(), plan.writes.into_iter().map(|write| write.id).filter(|id| id.kind.starts_pods()).collect())
+}
+
+#[test]
+fn a_migration_waits_for_the_end_of_the_one_before_though_none_of_its_pods_is_seen() {
+    let migration = |tag: &str| json!({"m": {"image": format!("m:{tag}"), "mode": "Job"}});
+    let mut world = World::new(&migration("1"));
+    world.pass();
+    let first = world.id("m");
+    world.edit(&migration("2"));
+    let second = world.id("m");
+    assert_eq!(planned(&world), (vec![first.clone()], vec![]), "it may have a pod that we have not heard of");
+    let old = Arc::make_mut(world.children.get_mut(&first).unwrap());
+    old.meta.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+    assert_eq!(planned(&world), (vec![], vec![]), "it is on its way");
+    world.delete(&first, false);
+    assert_eq!(planned(&world), (vec![], vec![second]));
+}
+
+#[test]
+fn a_service_that_becomes_a_job_waits_for_the_pods_that_it_had() {
+    let mut world = World::new(&json!({"web": {"image": "web:1"}}));
+    world.settle();
+    let pod = ChildId { kind: Kind::Pod, name: "s-web-1-x".into() };
+    let object = json!({
+        "metadata": {"name": pod.name, "uid": "u", "labels": {labels::STACK: "s", labels::SERVICE: "web"},
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "s-web-1", "uid": "r", "controller": true}]},
+        "spec": {"containers": []}, "status": {"phase": "Running"},
+    });
+    world.children.insert(pod.clone(), Arc::new(serde_json::from_value(object).unwrap()));
+    world.edit(&json!({"web": {"image": "web:1", "mode": "Job"}}));
+    assert_eq!(planned(&world), (vec![s_web(Kind::Deployment)], vec![]));
+    world.children.remove(&s_web(Kind::Deployment));
+    assert_eq!(planned(&world), (vec![], vec![]), "its pod has not gone yet");
+    world.children.retain(|id, _| id.kind != Kind::Pod);
+    assert_eq!(planned(&world), (vec![], vec![world.id("web")]));
+}
+
 fn with_claim(per_replica: bool, size: &str) -> (Value, Value) {
     let volume = if per_replica { json!({"size": size, "perReplica": true}) } else { json!({"size": size}) };
     (json!({"web": {"image": "web:1", "mounts": {"/d": {"volume": "data"}}}}), json!({"volumes": {"data": volume}}))
