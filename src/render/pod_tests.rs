@@ -154,3 +154,29 @@ fn stop_first_waits_for_the_end_of_all_pods_that_it_stops() {
         assert_eq!(strategy(count.clone(), 1)["rollingUpdate"], json!({"maxSurge": 0, "maxUnavailable": 1}), "{count}");
     }
 }
+
+/// Else the pods would stop in the old way until something else changes.
+#[test]
+fn pods_that_stop_in_another_way_are_of_another_revision() {
+    let pods = |mode: &str, update: Value, ports: bool| {
+        let mut web = json!({"image": "a:1", "mode": mode, "update": update});
+        if ports {
+            web["ports"] = json!({"http": {"port": 80}});
+        }
+        let kind = if mode == "Global" { Kind::DaemonSet } else { Kind::Deployment };
+        let mut template = only(kind, &json!({"services": {"web": web}}))["spec"]["template"].clone();
+        let revision = template["metadata"]["annotations"]["appstack.dev/revision"].take();
+        assert!(revision.is_string(), "{template}");
+        (revision, template)
+    };
+    for mode in ["Replicated", "Global"] {
+        for ports in [false, true] {
+            let unsaid = pods(mode, json!({"minReady": "1s"}), ports);
+            for order in ["StartFirst", "StopFirst"] {
+                let said = pods(mode, json!({"order": order}), ports);
+                let alike = !ports || (order == "StartFirst") == (mode == "Replicated");
+                assert_eq!((said.0 == unsaid.0, said.1 == unsaid.1), (alike, alike), "{mode} {order} {ports}");
+            }
+        }
+    }
+}

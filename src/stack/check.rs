@@ -191,10 +191,14 @@ fn service(
     }
     let writes_exclusive_claim = volumes::claims(written, &mounts, spec, here);
     let alone = update::alone(written, spec, writes_exclusive_claim);
+    let mut revision = definition::revision(name, written, spec);
+    if !ports.is_empty() && update::is_turned_round(written.update.as_ref(), &workload, alone) {
+        revision = Digest::of(&json!([revision, "turned round"])).hex8();
+    }
     let update = update::update(written.update.as_ref(), &workload, alone, health.as_ref(), here);
     Service {
         name: name.to_owned(),
-        revision: definition::revision(name, written, spec),
+        revision,
         definition: String::new(), // known when all services are
         put_back: None,
         workload,

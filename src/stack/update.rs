@@ -89,6 +89,13 @@ pub(super) fn update(
     Update { strategy, min_ready, deadline, on_failure, history }
 }
 
+/// Whether it is written that pods are replaced the other way round than they would be unsaid. How they stop then is another (`render::drain`), so it is a part of
+/// what they are made from.
+pub(super) fn is_turned_round(written: Option<&api::Update>, workload: &Workload, alone: Alone) -> bool {
+    let starts_first = |order| matches!(strategy(workload, order, None, alone), Ok(Strategy::StartFirst(_)));
+    starts_first(written.and_then(|update| update.order)) != starts_first(None)
+}
+
 /// In which order pods are replaced, and how many at a time; or why what is asked for can never come to an end.
 ///
 /// A StatefulSet goes on one by one: its `maxUnavailable` is behind a feature gate, and a server without it drops the field (so does 1.35.8 as it comes).
