@@ -67,6 +67,21 @@ fn a_migration_waits_for_the_end_of_the_one_before_though_none_of_its_pods_is_se
 }
 
 #[test]
+fn in_a_stopped_stack_no_job_of_an_older_definition_runs_on_and_its_result_stays() {
+    let migration = |tag: &str| json!({"m": {"image": format!("m:{tag}"), "mode": "Job"}});
+    for ended in [false, true] {
+        let mut world = World::new(&migration("1"));
+        world.pass();
+        let first = world.id("m");
+        if ended {
+            world.complete("m");
+        }
+        world.edit_with(&migration("2"), &json!({"stopped": true}));
+        assert_eq!(planned(&world), (if ended { vec![] } else { vec![first] }, vec![]), "ended: {ended}");
+    }
+}
+
+#[test]
 fn a_service_that_becomes_a_job_waits_for_the_pods_that_it_had() {
     let mut world = World::new(&json!({"web": {"image": "web:1"}}));
     world.settle();
