@@ -5,6 +5,8 @@
 
 use serde_json::{Number, Value};
 
+use crate::compose::scalar::{base, is_float};
+
 /// The value of an unquoted scalar; none for infinities and NaN, which JSON cannot carry to the API server.
 pub fn plain(text: &str) -> Option<Value> {
     Some(match text {
@@ -39,13 +41,7 @@ fn whole(text: &str) -> Option<Value> {
         Some(digits) => (true, digits),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
-    let (digits, radix) = match digits.get(..2).map(str::to_ascii_lowercase).as_deref() {
-        Some("0x") => (digits.get(2..)?, 16),
-        Some("0o") => (digits.get(2..)?, 8),
-        Some("0b") => (digits.get(2..)?, 2),
-        _ if digits.len() > 1 && digits.starts_with('0') => (digits, 8),
-        _ => (digits, 10),
-    };
+    let (digits, radix) = base(digits)?;
     // The standard parser takes a second sign.
     if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;
@@ -56,21 +52,6 @@ fn whole(text: &str) -> Option<Value> {
         (true, Err(_)) => None,
         (false, _) => Some(Value::Number(value.into())),
     }
-}
-
-/// `^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`, as go-yaml has it.
-fn is_float(text: &str) -> bool {
-    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    let text = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let (number, exponent) = match text.split_once(['e', 'E']) {
-        Some((number, exponent)) => (number, exponent.strip_prefix(['+', '-']).unwrap_or(exponent)),
-        None => (text, "0"),
-    };
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    !(exponent.is_empty() || whole.is_empty() && fraction.is_empty())
-        && digits(whole)
-        && digits(fraction)
-        && digits(exponent)
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ mod paths;
 mod ports;
 pub mod problem;
 pub mod project;
-mod scalar;
+pub(crate) mod scalar;
 pub mod schema;
 mod shapes;
 mod tags;

@@ -42,13 +42,7 @@ fn whole(text: &str) -> Option<Holds> {
         b'+' => ("", text.get(1..)?),
         _ => ("", text),
     };
-    let (digits, radix) = match digits.get(..2).map(str::to_ascii_lowercase).as_deref() {
-        Some("0x") => (digits.get(2..)?, 16),
-        Some("0o") => (digits.get(2..)?, 8),
-        Some("0b") => (digits.get(2..)?, 2),
-        _ if digits.len() > 1 && digits.starts_with('0') => (digits, 8),
-        _ => (digits, 10),
-    };
+    let (digits, radix) = base(digits)?;
     if digits.is_empty() || !digits.bytes().all(|digit| char::from(digit).is_digit(radix)) {
         return None;
     }
@@ -60,8 +54,19 @@ fn whole(text: &str) -> Option<Holds> {
     u64::from_str_radix(digits, radix).ok().filter(|_| unsigned).map(Holds::Big)
 }
 
-/// `^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`
-fn is_float(text: &str) -> bool {
+/// The digits of a whole number without its sign, and their base: a leading zero is octal, as in YAML 1.1.
+pub(crate) fn base(digits: &str) -> Option<(&str, u32)> {
+    Some(match digits.get(..2).map(str::to_ascii_lowercase).as_deref() {
+        Some("0x") => (digits.get(2..)?, 16),
+        Some("0o") => (digits.get(2..)?, 8),
+        Some("0b") => (digits.get(2..)?, 2),
+        _ if digits.len() > 1 && digits.starts_with('0') => (digits, 8),
+        _ => (digits, 10),
+    })
+}
+
+/// `^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`, as every go-yaml has it.
+pub(crate) fn is_float(text: &str) -> bool {
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     let text = text.strip_prefix(['+', '-']).unwrap_or(text);
     let (number, exponent) = match text.split_once(['e', 'E']) {
