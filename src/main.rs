@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use appstack::cli::{
-    answer, check, events, graph, history, render, restart, rollback, run, scale, status, suspend, tree, validate, wait,
+    answer, check, diff, events, graph, history, render, restart, rollback, run, scale, status, suspend, tree,
+    validate, wait,
 };
 use appstack::generate;
 use clap::{Parser, Subcommand};
@@ -22,6 +23,7 @@ enum Command {
     Run(Box<run::RunArgs>),
     Validate(validate::Args),
     Render(render::RenderArgs),
+    Diff(diff::DiffArgs),
     Graph(graph::GraphArgs),
     Status(status::StatusArgs),
     Wait(wait::WaitArgs),
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(*args),
         Command::Validate(args) => validate::run(&args),
         Command::Render(args) => render::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Graph(args) => graph::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Wait(args) => wait::run(&args),

@@ -241,7 +241,7 @@ async fn take_back(
 
 /// A body that was to create a workload states its first count. One that runs already keeps the count it has, and the note about it: where that is
 /// ours to state, it must not have moved meanwhile; the next plan puts it right if need be.
-fn keep_count(body: &mut Value, live: &Child) {
+pub(super) fn keep_count(body: &mut Value, live: &Child) {
     for key in NOTES {
         if let Some(kept) = live.annotation(key) {
             body["metadata"]["annotations"][key] = json!(kept);
@@ -261,7 +261,7 @@ fn keep_count(body: &mut Value, live: &Child) {
 const NOTES: [&str; 2] = [labels::KEPT_REPLICAS, labels::LAST_GOOD];
 
 /// The body with the template that was good, and with what became of the one that is written.
-fn restored(mut body: Value, record: &Value, good: &str, failed: Option<&str>) -> Value {
+pub(super) fn restored(mut body: Value, record: &Value, good: &str, failed: Option<&str>) -> Value {
     body["spec"]["template"] = record["data"]["template"].clone();
     body["metadata"]["annotations"][labels::REVISION] = json!(good);
     if let Some(failed) = failed {
@@ -272,7 +272,13 @@ fn restored(mut body: Value, record: &Value, good: &str, failed: Option<&str>) -
 }
 
 /// The object with its guard, and on a workload the count and the digest of what is sent.
-fn body(wanted: &Wanted, id: &ChildId, guard: &Guard, replicas: Option<i32>, notes: [Option<&str>; 2]) -> Value {
+pub(super) fn body(
+    wanted: &Wanted,
+    id: &ChildId,
+    guard: &Guard,
+    replicas: Option<i32>,
+    notes: [Option<&str>; 2],
+) -> Value {
     let mut body = wanted.object.clone();
     match guard {
         // A create, or 409: version 1 is nobody's, and "0" would mean any (T2).
