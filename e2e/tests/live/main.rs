@@ -9,6 +9,7 @@ mod commands;
 mod config;
 mod conformance;
 mod diff;
+mod down;
 mod drift;
 mod faults;
 mod gapless;
