@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use appstack::cli::{
-    answer, check, diff, events, graph, history, render, restart, rollback, run, scale, status, suspend, tree,
+    answer, check, diff, down, events, graph, history, render, restart, rollback, run, scale, status, suspend, tree,
     validate, wait,
 };
 use appstack::generate;
@@ -35,6 +35,7 @@ enum Command {
     Rollback(rollback::RollbackArgs),
     Suspend(suspend::SuspendArgs),
     Resume(suspend::ResumeArgs),
+    Down(down::DownArgs),
     Check(check::CheckArgs),
     /// Print the CustomResourceDefinition
     Crd,
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
         Command::Suspend(args) => suspend::suspend(&args),
         Command::Resume(args) => suspend::resume(&args),
         Command::Scale(args) => scale::run(&args),
+        Command::Down(args) => down::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Crd => generated(generate::crd_yaml(), "CustomResourceDefinition"),
         Command::Rbac => generated(generate::rbac_yaml(), "ClusterRole"),

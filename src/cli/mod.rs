@@ -2,6 +2,7 @@
 pub mod check;
 pub mod diff;
 pub mod document;
+pub mod down;
 pub mod events;
 mod family;
 pub mod field;

@@ -55,22 +55,34 @@ pub struct RunArgs {
 #[derive(Args, Clone, Debug)]
 pub struct DnsArgs {
     /// Labels of the cluster's DNS pods in kube-system
-    #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',', default_value = "k8s-app=kube-dns", value_parser = label)]
-    dns_selector: Vec<(String, String)>,
+    #[arg(id = "dns_selector", long = "dns-selector", value_name = "KEY=VALUE", value_delimiter = ',', default_value = "k8s-app=kube-dns", value_parser = label)]
+    selector: Vec<(String, String)>,
     /// Ports of those pods
-    #[arg(long, value_name = "PORT", value_delimiter = ',', default_value = "53,5353,8053")]
-    dns_port: Vec<u16>,
+    #[arg(
+        id = "dns_port",
+        long = "dns-port",
+        value_name = "PORT",
+        value_delimiter = ',',
+        default_value = "53,5353,8053"
+    )]
+    ports: Vec<u16>,
     /// Addresses of resolvers that are no pods
-    #[arg(long, value_name = "CIDR", value_delimiter = ',', default_value = "169.254.20.10/32")]
-    dns_cidr: Vec<String>,
+    #[arg(
+        id = "dns_cidr",
+        long = "dns-cidr",
+        value_name = "CIDR",
+        value_delimiter = ',',
+        default_value = "169.254.20.10/32"
+    )]
+    cidrs: Vec<String>,
 }
 
 impl DnsArgs {
     pub(super) fn settings(&self) -> Settings {
         Settings {
-            dns_selector: self.dns_selector.clone(),
-            dns_ports: self.dns_port.clone(),
-            dns_cidrs: self.dns_cidr.clone(),
+            dns_selector: self.selector.clone(),
+            dns_ports: self.ports.clone(),
+            dns_cidrs: self.cidrs.clone(),
             ..Settings::default()
         }
     }

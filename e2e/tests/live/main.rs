@@ -9,6 +9,7 @@ mod commands;
 mod config;
 mod conformance;
 mod diff;
+mod down;
 mod drain;
 mod drift;
 mod faults;
