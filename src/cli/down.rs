@@ -49,7 +49,8 @@ async fn down(args: &DownArgs, asked: &Asked) -> kube::Result<ExitCode> {
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(asked.client.clone(), &asked.namespace);
     let pods: Api<Pod> = Api::namespaced(asked.client.clone(), &asked.namespace);
     let staying: Vec<_> = claims.list(&ours).await?.items.into_iter().filter(stays).collect();
-    if stack.is_none() && !(args.volumes && !staying.is_empty()) {
+    let has_claims_to_delete = args.volumes && !staying.is_empty();
+    if stack.is_none() && !has_claims_to_delete {
         eprintln!("error: no AppStack '{}' in namespace '{}'; -n names another", asked.name, asked.namespace);
         if !staying.is_empty() {
             eprintln!("{}", kept(&asked.name, &staying).trim_end());
@@ -185,7 +186,7 @@ fn gone_already<T>(answer: kube::Result<T>) -> kube::Result<()> {
 /// What the two watches tell.
 enum News {
     Stack(Option<Box<AppStack>>),
-    Pods(watcher::Event<Pod>),
+    Pods(Box<watcher::Event<Pod>>),
 }
 
 /// Until the stack and its pods are gone; a line on standard error for each service that is. What it still waits for, when the time is up.
@@ -197,7 +198,7 @@ async fn follow(asked: &Asked, stack: &AppStack, until: Instant) -> kube::Result
         asked.follow().map(|answer| {
             answer.map(|stack| News::Stack(stack.map(Box::new))).map_err(watcher::Error::InitialListFailed)
         }),
-        pods.map(|event| event.map(News::Pods)),
+        pods.map(|event| event.map(|event| News::Pods(Box::new(event)))),
     )
     .boxed();
     let (mut left, mut listed) = (Left::default(), false);
@@ -217,8 +218,8 @@ async fn follow(asked: &Asked, stack: &AppStack, until: Instant) -> kube::Result
             // Another stack of that name is none of ours.
             Some(Ok(News::Stack(now))) => there = now.filter(|now| now.uid() == uid),
             Some(Ok(News::Pods(event))) => {
-                listed |= matches!(event, watcher::Event::InitDone);
-                for line in left.hear(event) {
+                listed |= matches!(*event, watcher::Event::InitDone);
+                for line in left.hear(*event) {
                     eprintln!("{line}");
                 }
             }
@@ -311,7 +312,7 @@ mod tests {
 
     use super::*;
 
-    fn claim(name: &str, labels: Value, owner: Option<&str>) -> PersistentVolumeClaim {
+    fn claim(name: &str, labels: &Value, owner: Option<&str>) -> PersistentVolumeClaim {
         let owners: Vec<Value> =
             owner.iter().map(|uid| json!({"apiVersion": "v1", "kind": "X", "name": "x", "uid": uid})).collect();
         serde_json::from_value(json!({
@@ -326,10 +327,10 @@ mod tests {
 
     #[test]
     fn what_has_an_owner_goes_with_it_and_what_we_did_not_make_is_left_alone() {
-        assert!(stays(&claim("shop-data", ours(), None)));
-        assert!(!stays(&claim("shop-data", ours(), Some("the stack"))), "retention: Delete, or a StatefulSet's");
-        assert!(!stays(&claim("mine", json!({labels::STACK: "shop"}), None)), "somebody's own, with a label of ours");
-        let text = kept("shop", &[claim("shop-data", ours(), None)]);
+        assert!(stays(&claim("shop-data", &ours(), None)));
+        assert!(!stays(&claim("shop-data", &ours(), Some("the stack"))), "retention: Delete, or a StatefulSet's");
+        assert!(!stays(&claim("mine", &json!({labels::STACK: "shop"}), None)), "somebody's own, with a label of ours");
+        let text = kept("shop", &[claim("shop-data", &ours(), None)]);
         let expected = "\
 kept, with what is in them (`appstack down shop --volumes` deletes them):
   CLAIM       VOLUME   SIZE
@@ -357,8 +358,8 @@ kept, with what is in them (`appstack down shop --volumes` deletes them):
             "claim shop-data is in use by pod other of stack reports; that goes first",
             "claim shop-data is in use by pod alone, which is of no stack; that goes first",
         ];
-        assert_eq!(users("shop", &[claim("shop-data", ours(), None)], &pods), expected);
-        assert!(users("shop", &[claim("shop-more", ours(), None)], &pods).is_empty());
+        assert_eq!(users("shop", &[claim("shop-data", &ours(), None)], &pods), expected);
+        assert!(users("shop", &[claim("shop-more", &ours(), None)], &pods).is_empty());
     }
 
     #[test]
