@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use appstack::cli::{
-    answer, check, diff, down, events, graph, history, render, restart, rollback, run, scale, status, suspend, tree,
-    validate, wait,
+    answer, check, diff, down, events, exec, graph, history, logs, port_forward, ps, render, restart, rollback, run,
+    scale, status, suspend, tree, validate, wait,
 };
 use appstack::generate;
 use clap::{Parser, Subcommand};
@@ -35,6 +35,10 @@ enum Command {
     Rollback(rollback::RollbackArgs),
     Suspend(suspend::SuspendArgs),
     Resume(suspend::ResumeArgs),
+    Ps(ps::PsArgs),
+    Logs(logs::LogsArgs),
+    Exec(exec::ExecArgs),
+    PortForward(port_forward::PortForwardArgs),
     Down(down::DownArgs),
     Check(check::CheckArgs),
     /// Print the CustomResourceDefinition
@@ -60,6 +64,10 @@ fn main() -> ExitCode {
         Command::Suspend(args) => suspend::suspend(&args),
         Command::Resume(args) => suspend::resume(&args),
         Command::Scale(args) => scale::run(&args),
+        Command::Ps(args) => ps::run(&args),
+        Command::Logs(args) => logs::run(&args),
+        Command::Exec(args) => exec::run(&args),
+        Command::PortForward(args) => port_forward::run(&args),
         Command::Down(args) => down::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Crd => generated(generate::crd_yaml(), "CustomResourceDefinition"),

@@ -42,6 +42,7 @@ pub enum Output {
 }
 
 /// A stack as a command asks for it.
+#[derive(Clone)]
 pub(super) struct Asked {
     pub(super) name: String,
     pub(super) namespace: String,

@@ -4,6 +4,7 @@ mod health;
 mod traps;
 mod updates;
 
+mod commands;
 mod data;
 mod moving;
 mod names;

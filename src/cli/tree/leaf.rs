@@ -9,7 +9,7 @@ use crate::cli::look::{age, one_line};
 
 /// An object, as the picture needs it.
 #[derive(Clone, Debug)]
-pub(super) struct Leaf {
+pub(in crate::cli) struct Leaf {
     pub(super) kind: Kind,
     pub(super) name: String,
     pub(super) child: Child,
@@ -21,7 +21,7 @@ pub(super) struct Leaf {
 
 impl Leaf {
     /// None for what is no object.
-    pub(super) fn of(kind: Kind, object: Value) -> Option<Self> {
+    pub(in crate::cli) fn of(kind: Kind, object: Value) -> Option<Self> {
         let time = |value: &Value| value.as_str()?.parse().ok();
         let items = |key: &str| object["status"][key].as_array().into_iter().flatten();
         let ready = items("conditions").find(|c| c["type"] == "Ready").and_then(|c| time(&c["lastTransitionTime"]));
@@ -40,7 +40,12 @@ impl Leaf {
     }
 
     /// How it stands, and the words for it. What the line of its service says already is not said again.
-    pub(super) fn said(&self, revision: &str, service: &ServiceStatus, now: Timestamp) -> (ServiceState, String) {
+    pub(in crate::cli) fn said(
+        &self,
+        revision: &str,
+        service: &ServiceStatus,
+        now: Timestamp,
+    ) -> (ServiceState, String) {
         let (state, text) = match self.kind {
             _ if self.child.is_going() => (ServiceState::Progressing, "being deleted".to_owned()),
             Kind::Pod => self.pod(revision, service, now),

@@ -1,6 +1,6 @@
 //! `appstack tree`: a stack, its services in the order of the rollout, and what each is made of.
 
-mod leaf;
+pub(super) mod leaf;
 mod picture;
 
 use std::process::ExitCode;
