@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use appstack::cli::{
-    answer, check, diff, down, events, exec, graph, history, logs, port_forward, ps, render, restart, rollback, run,
-    scale, status, suspend, tree, validate, wait,
+    answer, check, copy, diff, down, events, exec, graph, history, logs, port_forward, ps, render, restart, rollback,
+    run, scale, status, suspend, tree, validate, wait,
 };
 use appstack::generate;
 use clap::{Parser, Subcommand};
@@ -39,6 +39,8 @@ enum Command {
     Logs(logs::LogsArgs),
     Exec(exec::ExecArgs),
     PortForward(port_forward::PortForwardArgs),
+    #[command(name = "cp")]
+    Copy(copy::CopyArgs),
     Down(down::DownArgs),
     Check(check::CheckArgs),
     /// Print the CustomResourceDefinition
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::Logs(args) => logs::run(&args),
         Command::Exec(args) => exec::run(&args),
         Command::PortForward(args) => port_forward::run(&args),
+        Command::Copy(args) => copy::run(&args),
         Command::Down(args) => down::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Crd => generated(generate::crd_yaml(), "CustomResourceDefinition"),

@@ -35,6 +35,11 @@ pub(super) fn service(pod: &Pod) -> Option<&str> {
     label(labels::SERVICE).or_else(|| label(labels::JOB))
 }
 
+/// The stack whose pod it is.
+pub(super) fn stack(pod: &Pod) -> Option<&str> {
+    pod.labels().get(labels::STACK).map(String::as_str)
+}
+
 /// The container of the service itself, beside those that others have put into the pod.
 pub(super) fn container(pod: &Pod) -> String {
     let names = || pod.spec.iter().flat_map(|spec| &spec.containers).map(|container| container.name.as_str());

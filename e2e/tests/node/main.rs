@@ -5,6 +5,7 @@ mod traps;
 mod updates;
 
 mod commands;
+mod copying;
 mod data;
 mod moving;
 mod names;
