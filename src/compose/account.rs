@@ -93,6 +93,25 @@ impl<O: Clone> Account<O> {
         }
     }
 
+    /// Says `what` of the key or item at `at` and of everything in `node` of which nothing was said yet; whether there was any such.
+    pub fn say_rest(&mut self, at: At, node: &Node, what: &O) -> bool {
+        let mut new = at.is_written() && !self.has_said(at);
+        if new {
+            self.say(at, what.clone());
+        }
+        match &node.holds {
+            Holds::Map(map) => map.values().for_each(|entry| new |= self.say_rest(entry.at, &entry.value, what)),
+            Holds::List(items) => items.iter().for_each(|item| new |= self.say_rest(item.at, item, what)),
+            _ => {}
+        }
+        new
+    }
+
+    /// Whether something was said of the key or item at `at`.
+    pub fn has_said(&self, at: At) -> bool {
+        self.said.contains_key(&place(at))
+    }
+
     /// What was said of a key.
     pub fn said(&self, key: &Key) -> &[O] {
         self.said.get(&place(key.at)).map(Vec::as_slice).unwrap_or_default()

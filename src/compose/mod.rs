@@ -37,6 +37,7 @@ pub mod files;
 mod fill;
 mod include;
 pub mod interpolate;
+pub mod mapping;
 mod merge;
 mod model;
 mod mounts;
@@ -49,7 +50,7 @@ pub mod problem;
 pub mod project;
 pub(crate) mod scalar;
 pub mod schema;
-mod shapes;
+pub(crate) mod shapes;
 mod tags;
 mod trail;
 mod unique;
@@ -110,6 +111,12 @@ impl Loaded {
     /// What the loader itself has settled of the key or item at `at`.
     pub fn settled(&self, at: At) -> Option<Settled> {
         self.notes.settled(at)
+    }
+
+    /// The value at `at` as the file has it, and the variables that filled it in; none if it names no variable. Of an item `NAME=VALUE` it is
+    /// the whole item; a name alone, whose value is that of the variable, is `NAME=${NAME}`.
+    pub fn template(&self, at: At) -> Option<(&str, &Variables)> {
+        self.notes.templated(at)
     }
 
     /// The errors.

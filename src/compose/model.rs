@@ -125,8 +125,7 @@ impl<'a> Loader<'a> {
     /// A document with its variables filled in, without its tags, and what the tags say.
     pub(super) fn filled(&mut self, mut document: Node, environment: &Variables) -> (Node, Paths) {
         let tags = tags::take(&mut document, &mut self.notes);
-        let lookup = |name: &str| environment.get(name).cloned();
-        fill::fill(&mut document, &lookup, &mut self.notes);
+        fill::fill(&mut document, environment, &mut self.notes);
         (document, tags)
     }
 
@@ -152,7 +151,7 @@ impl<'a> Loader<'a> {
         defaults::check(&project, &mut self.notes);
         self.notes.sound()?;
         paths::resolve(&mut project, &scope.folder, self.home.as_deref());
-        resolve_environment(&mut project, scope.environment);
+        resolve_environment(&mut project, scope.environment, &mut self.notes);
         Ok(project)
     }
 
@@ -237,13 +236,15 @@ fn weight(node: &Node) -> usize {
 pub const VALUE: &str = "x-#value";
 
 /// Values of variables that the files only name.
-fn resolve_environment(project: &mut Node, environment: &Variables) {
+fn resolve_environment(project: &mut Node, environment: &Variables, notes: &mut Notes) {
+    let scope = notes.scope(environment);
     for (_, service) in unique::maps_of(project, "services") {
         let Some(Node { holds: Holds::List(items), .. }) = service.get_mut("environment") else { continue };
         for item in items {
             if let Holds::Text(text) = &mut item.holds
                 && let Some(value) = environment.get(text.as_str())
             {
+                notes.template(item.at, format!("{text}=${{{text}}}"), scope);
                 *text = format!("{text}={value}");
             }
         }

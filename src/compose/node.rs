@@ -171,6 +171,11 @@ impl Node {
         self.as_map()?.get(key).map(|entry| &entry.value)
     }
 
+    /// The key `key` and its value, if it is a map that has it.
+    pub fn entry(&self, key: &str) -> Option<&Entry> {
+        self.as_map()?.get(key)
+    }
+
     /// The same, to change.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
         self.as_map_mut()?.get_mut(key).map(|entry| &mut entry.value)

@@ -80,11 +80,13 @@ fn networks(project: &mut Node) {
 
 /// A name without a value takes the value that the project knows; without one it stays (or goes, unless `keep`).
 fn variables(node: &mut Node, environment: &Variables, keep: bool, notes: &mut Notes) {
+    let scope = notes.scope(environment);
     match &mut node.holds {
         Holds::Map(map) => map.retain(|key, entry| {
             if entry.value.is_null()
                 && let Some(value) = environment.get(key)
             {
+                notes.template(entry.at, format!("${{{key}}}"), scope);
                 entry.value.holds = Holds::Text(value.clone());
             }
             let keep = keep || !entry.value.is_null();
@@ -100,6 +102,7 @@ fn variables(node: &mut Node, environment: &Variables, keep: bool, notes: &mut N
             }
             match environment.get(text.as_str()) {
                 Some(value) => {
+                    notes.template(item.at, format!("{text}=${{{text}}}"), scope);
                     *text = format!("{text}={value}");
                     true
                 }

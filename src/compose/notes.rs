@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::interpolate::Variables;
 use super::node::{At, FileId, Holds, Node};
 use super::problem::{Problem, Severity, Told};
 
@@ -43,11 +44,28 @@ pub struct Notes {
     pub filled: usize,
     failed: bool,
     settled: HashMap<(FileId, u32), Settled>,
+    templates: HashMap<(FileId, u32), Template>,
+    scopes: Vec<Variables>,
+}
+
+/// A value as it stands in the file, and which variables it saw.
+#[derive(Debug)]
+struct Template {
+    text: String,
+    scope: usize,
 }
 
 impl Default for Notes {
     fn default() -> Self {
-        Notes { problems: Vec::new(), ports: MOST_PORTS, filled: MOST_FILLED, failed: false, settled: HashMap::new() }
+        Notes {
+            problems: Vec::new(),
+            ports: MOST_PORTS,
+            filled: MOST_FILLED,
+            failed: false,
+            settled: HashMap::new(),
+            templates: HashMap::new(),
+            scopes: Vec::new(),
+        }
     }
 }
 
@@ -100,6 +118,27 @@ impl Notes {
         for (place, how) in rest.settled {
             self.settled.entry(place).or_insert(how);
         }
+    }
+
+    /// A number for `environment`, by which values say which variables they saw.
+    pub fn scope(&mut self, environment: &Variables) -> usize {
+        self.scopes.iter().position(|scope| scope == environment).unwrap_or_else(|| {
+            self.scopes.push(environment.clone());
+            self.scopes.len() - 1
+        })
+    }
+
+    /// Notes how a value with variables stands in the file.
+    pub fn template(&mut self, at: At, text: String, scope: usize) {
+        if at.is_written() {
+            self.templates.insert((at.file, at.start), Template { text, scope });
+        }
+    }
+
+    /// The value at `at` before its variables were filled in, and the variables; none if it has none.
+    pub fn templated(&self, at: At) -> Option<(&str, &Variables)> {
+        let template = self.templates.get(&(at.file, at.start))?;
+        Some((&template.text, self.scopes.get(template.scope)?))
     }
 
     /// What became of the key or item that begins at `at`.

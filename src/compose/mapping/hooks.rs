@@ -1,0 +1,8 @@
+//! Hooks and stopping.
+
+use super::{Mapper, Of};
+use crate::api::Service;
+
+impl<'a> Mapper<'a> {
+    pub(super) fn hooks(&mut self, _of: &Of<'a>, _to: &mut Service) {}
+}

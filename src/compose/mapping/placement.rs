@@ -1,0 +1,8 @@
+//! Nodes.
+
+use super::{Mapper, Of};
+use crate::api::Service;
+
+impl<'a> Mapper<'a> {
+    pub(super) fn placement(&mut self, _of: &Of<'a>, _to: &mut Service) {}
+}

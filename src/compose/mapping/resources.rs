@@ -1,0 +1,8 @@
+//! Limits and devices.
+
+use super::{Mapper, Of};
+use crate::api::Service;
+
+impl<'a> Mapper<'a> {
+    pub(super) fn resources(&mut self, _of: &Of<'a>, _to: &mut Service) {}
+}

@@ -1,0 +1,8 @@
+//! Users and rights.
+
+use super::{Mapper, Of};
+use crate::api::Service;
+
+impl<'a> Mapper<'a> {
+    pub(super) fn security(&mut self, _of: &Of<'a>, _to: &mut Service) {}
+}
