@@ -265,23 +265,20 @@ impl<'a> Mapper<'a> {
         if path.last().is_some_and(|key| key.starts_with("x-") && *key != "x-appstack") {
             return self.says.nothing(entry, "only x-appstack is read");
         }
+        let fate = table::fate(path);
+        if !matches!(fate, Some(Fate::To(_)) | None) {
+            return self.say_fate(entry.into(), fate);
+        }
         self.settle(&entry.value, path);
-        if !entry.at.is_written() || self.says.has_said(entry.at) {
-            return;
-        }
-        if entry.value.is_null() {
-            return self.says.nothing(entry, "it says nothing");
-        }
-        // A map or list whose parts were said is said with them.
-        let parts = |node: &Node| match &node.holds {
+        let has_parts = match &entry.value.holds {
             Holds::Map(map) => !map.is_empty(),
             Holds::List(items) => !items.is_empty(),
             _ => false,
         };
-        let fate = table::fate(path);
-        match fate {
-            Some(Fate::To(_)) | None if parts(&entry.value) => {}
-            _ => self.say_fate(entry.into(), fate),
+        if entry.value.is_null() {
+            self.says.nothing(entry, "it says nothing");
+        } else if entry.at.is_written() && !has_parts && !self.says.has_said(entry.at) {
+            self.say_fate(entry.into(), fate);
         }
     }
 
