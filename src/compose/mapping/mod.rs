@@ -7,6 +7,7 @@
 //! | file | which keys |
 //! |---|---|
 //! | [`choices`], [`says`], [`table`], [`code`], [`names`] | what the user chose, what was said, every key, the codes, names |
+//! | [`made`] | Secrets that are made beside the stack |
 //! | [`image`] | `image`, `build`, `pull_policy`, `platform`, `runtime` |
 //! | [`process`] | `working_dir`, `stdin_open`, `tty`, `init`, labels, annotations |
 //! | [`command`] | `command`, `entrypoint` |
@@ -25,6 +26,7 @@ mod env;
 mod health;
 mod hooks;
 mod image;
+mod made;
 pub mod names;
 mod networks;
 mod order;
