@@ -7,6 +7,7 @@
 //! | file | which keys |
 //! |---|---|
 //! | [`choices`], [`says`], [`table`], [`code`], [`names`] | what the user chose, what was said, every key, the codes, names |
+//! | [`extension`] | `x-appstack`, typed |
 //! | [`made`] | Secrets that are made beside the stack |
 //! | [`image`] | `image`, `build`, `pull_policy`, `platform`, `runtime` |
 //! | [`process`] | `working_dir`, `stdin_open`, `tty`, `init`, labels, annotations |
@@ -23,6 +24,7 @@ pub mod choices;
 pub mod code;
 mod command;
 mod env;
+mod extension;
 mod health;
 mod hooks;
 mod image;

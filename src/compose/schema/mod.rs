@@ -236,7 +236,7 @@ fn definition(error: &ValidationError<'_>) -> Option<&'static Value> {
     None
 }
 
-fn nearest<'a>(name: &str, keys: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(name: &str, keys: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let distance = |key: &&str| strsim::damerau_levenshtein(&name.to_ascii_lowercase(), key);
     let near = keys.filter(|_| name.len() <= 64).min_by_key(distance)?;
     (distance(&near) <= 1 + near.len() / 4).then_some(near)
