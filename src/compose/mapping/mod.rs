@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`choices`], [`says`], [`table`], [`code`], [`names`] | what the user chose, what was said, every key, the codes, names |
 //! | [`extension`] | `x-appstack`, typed |
-//! | [`made`] | Secrets that are made beside the stack |
+//! | [`made`], [`known_images`] | Secrets that are made beside the stack; what is known of images |
 //! | [`image`] | `image`, `build`, `pull_policy`, `platform`, `runtime` |
 //! | [`process`] | `working_dir`, `stdin_open`, `tty`, `init`, labels, annotations |
 //! | [`command`] | `command`, `entrypoint` |
@@ -28,6 +28,7 @@ mod extension;
 mod health;
 mod hooks;
 mod image;
+pub mod known_images;
 mod made;
 pub mod names;
 mod networks;
