@@ -16,6 +16,7 @@
 //! | [`ports`], [`networks`] | `ports`, `expose`; `networks`, `network_mode`, names, `dns`, `extra_hosts` |
 //! | [`volumes`] | `volumes`, `tmpfs`, `configs`, `secrets`, `volumes_from` |
 //! | [`health`], [`order`], [`hooks`], [`update`] | `healthcheck`; `depends_on`, `restart`, Jobs; hooks and stopping; `update_config` |
+//! | [`texts`], [`hosts`] | what values dial |
 //! | [`resources`], [`placement`], [`security`] | limits, devices; nodes; users and rights |
 
 #![allow(dead_code, clippy::unused_self)] // until every key is mapped
@@ -27,6 +28,7 @@ mod env;
 mod extension;
 mod health;
 mod hooks;
+mod hosts;
 mod image;
 pub mod known_images;
 mod made;
@@ -40,6 +42,7 @@ mod resources;
 pub mod says;
 mod security;
 pub mod table;
+mod texts;
 mod units;
 mod update;
 mod volumes;
@@ -55,6 +58,7 @@ use choices::Choices;
 use names::Labels;
 use says::{Finding, Outcome, Says};
 use table::Fate;
+use texts::Texts;
 
 use super::Loaded;
 use super::account::Account;
@@ -133,6 +137,7 @@ struct Mapper<'a> {
     made: BTreeMap<String, MadeSecret>,
     carries: Vec<Carry>,
     comments: BTreeMap<String, String>,
+    texts: Texts<'a>,
 }
 
 /// A service on its way.
@@ -180,6 +185,7 @@ impl<'a> Mapper<'a> {
             made: BTreeMap::new(),
             carries: Vec::new(),
             comments: BTreeMap::new(),
+            texts: Texts::of(project),
         }
     }
 
@@ -225,6 +231,7 @@ impl<'a> Mapper<'a> {
             self.spec.services.remove(&self.services.get(name));
         }
         self.without(&gone);
+        self.scan_configs();
         self.infer_ports();
         self.infer_names();
         self.judge_volumes();
