@@ -112,6 +112,11 @@ impl<O: Clone> Account<O> {
         self.said.contains_key(&place(at))
     }
 
+    /// What was said of the key or item at `at`.
+    pub fn said_at(&self, at: At) -> &[O] {
+        self.said.get(&place(at)).map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// What was said of a key.
     pub fn said(&self, key: &Key) -> &[O] {
         self.said.get(&place(key.at)).map(Vec::as_slice).unwrap_or_default()

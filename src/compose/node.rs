@@ -132,6 +132,24 @@ impl Node {
         }
     }
 
+    /// Its number, if it is a whole one: also nanoseconds of a duration, bytes of an amount, bits of a mode.
+    pub fn as_int(&self) -> Option<i64> {
+        match self.holds {
+            Holds::Int(number) | Holds::Duration(number) | Holds::Bytes(number) | Holds::Mode(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// Its number, whole or not.
+    pub fn as_float(&self) -> Option<f64> {
+        match self.holds {
+            Holds::Float(number) => Some(number),
+            #[allow(clippy::cast_precision_loss)] // amounts of processors and the like
+            Holds::Int(number) => Some(number as f64),
+            _ => None,
+        }
+    }
+
     /// Its keys, if it is a map.
     pub fn as_map(&self) -> Option<&Map> {
         match &self.holds {

@@ -49,6 +49,11 @@ impl Labels {
         self.of.get(name).cloned().unwrap_or_else(|| label(name))
     }
 
+    /// Whether something is called so.
+    pub fn has_label(&self, label: &str) -> bool {
+        self.of.values().any(|of| of == label)
+    }
+
     /// Names that became others.
     pub fn changed(&self) -> impl Iterator<Item = (&str, &str)> {
         self.of.iter().filter(|(name, label)| name != label).map(|(name, label)| (name.as_str(), label.as_str()))

@@ -55,7 +55,7 @@ impl<'a> Mapper<'a> {
                 }
             }
             let defined = name != "default" || network != Network::default();
-            self.settle_entry(entry, &mut vec!["networks", "*"]);
+            self.settle(&entry.value, &mut vec!["networks", "*"]);
             self.says.mapped(entry, here);
             if defined {
                 self.spec.networks.insert(label, network);
