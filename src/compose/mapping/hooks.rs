@@ -108,7 +108,12 @@ impl<'a> Mapper<'a> {
             return self.says.nothing(entry, "it is what a node sends");
         }
         if name.parse::<u8>().is_ok() {
-            return self.says.refused(entry, code::STOP_SIGNAL, "a signal has a name here", "write its name, as SIGINT");
+            return self.says.refused(
+                entry,
+                code::STOP_SIGNAL,
+                "a signal has a name here",
+                "write its name, as SIGINT",
+            );
         }
         let patch = to.pod_template_patch.get_or_insert_with(PodTemplatePatch::default);
         patch.spec.insert("os".to_owned(), json!({"name": "linux"}));
@@ -126,8 +131,7 @@ impl<'a> Mapper<'a> {
 fn command(hook: &Node) -> Vec<String> {
     let mut words = hook.get("command").map(texts).unwrap_or_default();
     let env = hook.entries("environment");
-    let env: Vec<String> =
-        env.filter_map(|(name, entry)| Some(format!("{name}={}", entry.value.as_text()?))).collect();
+    let env: Vec<String> = env.filter_map(|(name, entry)| Some(format!("{name}={}", entry.value.as_text()?))).collect();
     if !env.is_empty() {
         words = [vec!["env".to_owned()], env, words].concat();
     }

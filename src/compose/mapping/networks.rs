@@ -91,7 +91,8 @@ impl<'a> Mapper<'a> {
                 self.says.mapped(entry, here);
             }
         }
-        if let Some(entry) = of.entry("networks").filter(|entry| entry.value.as_map().is_some_and(|map| map.len() < 2)) {
+        if let Some(entry) = of.entry("networks").filter(|entry| entry.value.as_map().is_some_and(|map| map.len() < 2))
+        {
             // An empty one joins `default`, which nobody wrote.
             let unwritten = of.node.entries("networks").all(|(_, entry)| !entry.at.is_written());
             if unwritten {
@@ -175,7 +176,8 @@ impl<'a> Mapper<'a> {
             |key: &str| of.node.items(key).iter().filter_map(Node::as_text).map(str::to_owned).collect::<Vec<_>>();
         let mut config = DnsConfig { nameservers: texts("dns"), searches: texts("dns_search"), options: Vec::new() };
         for option in texts("dns_opt") {
-            let (name, value) = option.split_once(':').map_or((option.as_str(), None), |(name, value)| (name, Some(value)));
+            let (name, value) =
+                option.split_once(':').map_or((option.as_str(), None), |(name, value)| (name, Some(value)));
             config.options.push(DnsOption { name: name.to_owned(), value: value.map(str::to_owned) });
         }
         let here = field(of, &self.services, "dnsConfig");

@@ -25,7 +25,13 @@ impl<'a> Mapper<'a> {
                     to.spread.get_or_insert_with(Spread::default).host = Some(SpreadMode::Required);
                     let message = "pods are spread over nodes evenly: a second goes to a node when all have one";
                     let here = field(of, &self.services, "spread.host");
-                    self.says.approximated(entry, code::PER_NODE, here, message, "mode: global runs exactly one on each");
+                    self.says.approximated(
+                        entry,
+                        code::PER_NODE,
+                        here,
+                        message,
+                        "mode: global runs exactly one on each",
+                    );
                 }
                 Some(0) => self.says.nothing(entry, "it is no limit"),
                 _ => self.says.ignored(entry, code::PER_NODE, "pods of a node are not counted by service", ""),
@@ -94,7 +100,8 @@ impl<'a> Mapper<'a> {
         match affinity.pointer_mut(&there).and_then(Value::as_array_mut) {
             Some(all) => all.push(expression),
             None => {
-                *affinity = json!({"nodeAffinity": {TERMS: {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}}});
+                *affinity =
+                    json!({"nodeAffinity": {TERMS: {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}}});
             }
         }
         let message = "it is written as node affinity in the pod's own words";

@@ -207,7 +207,8 @@ mod tests {
         ] {
             assert_eq!(found(lines), [(Approximated, code.0)], "{lines}");
         }
-        let walled = "services:\n  a: {image: a:1, ports: ['80:80'], networks: [n]}\nnetworks:\n  n: {internal: true}\n";
+        let walled =
+            "services:\n  a: {image: a:1, ports: ['80:80'], networks: [n]}\nnetworks:\n  n: {internal: true}\n";
         assert_eq!(mapped(walled).findings[0].outcome.code, code::PUBLISHED_INTERNAL);
     }
 

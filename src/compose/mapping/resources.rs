@@ -36,7 +36,9 @@ impl<'a> Mapper<'a> {
         for (limit, request, entries) in
             [(&limits.cpu, &mut requests.cpu, limit_cpu), (&limits.memory, &mut requests.memory, limit_memory)]
         {
-            let (Some(_), None, Some(entry)) = (limit, &request, entries.into_iter().flatten().next()) else { continue };
+            let (Some(_), None, Some(entry)) = (limit, &request, entries.into_iter().flatten().next()) else {
+                continue;
+            };
             if self.choices.no_requests {
                 *request = Some(Quantity::Text("0".to_owned()));
             } else {

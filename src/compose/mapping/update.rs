@@ -39,7 +39,8 @@ impl<'a> Mapper<'a> {
                 self.says.approximated(parallelism, code::UPDATE, to_field, message, "");
             }
         }
-        let times = ["delay", "monitor"].map(|key| entry(key).and_then(|entry| entry.value.as_int()).unwrap_or_default());
+        let times =
+            ["delay", "monitor"].map(|key| entry(key).and_then(|entry| entry.value.as_int()).unwrap_or_default());
         let longest = times.into_iter().max().unwrap_or_default().clamp(0, 3600 * 1_000_000_000);
         if longest > 0 {
             update.min_ready = Some(units::duration(longest));
