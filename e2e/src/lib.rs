@@ -36,6 +36,7 @@ pub mod samples;
 pub mod space;
 pub mod standin;
 pub mod statuses;
+pub mod steered;
 pub mod verdict;
 pub mod workload;
 pub mod world;

@@ -11,7 +11,7 @@ use crate::audit::Audit;
 use crate::cluster::{Cluster, runtime};
 use crate::observer::Observer;
 use crate::operator::operator_log;
-use crate::{Kind, Space, json, order, statuses};
+use crate::{Kind, Space, json, order, statuses, steered};
 
 /// A test that takes longer hangs.
 const PATIENCE: Duration = Duration::from_mins(4);
@@ -76,6 +76,7 @@ pub async fn live_within<F: Future<Output = ()>>(test: &str, body: impl FnOnce(A
         observer: Observer::start(watcher, &space.name).await,
         shown: Mutex::default(),
     });
+    let decider = steered::are_pods_steered().then(|| steered::decide_failures(&live));
     let whole = async {
         let in_time = tokio::time::timeout(PATIENCE, body(live.clone())).await;
         assert!(in_time.is_ok(), "{test} hangs: {PATIENCE:?} are over");
@@ -83,6 +84,9 @@ pub async fn live_within<F: Future<Output = ()>>(test: &str, body: impl FnOnce(A
         live.assert_statuses().await;
     };
     let outcome = AssertUnwindSafe(whole).catch_unwind().await;
+    if let Some(decider) = decider {
+        decider.abort();
+    }
     note(test, outcome.is_ok(), begun.elapsed(), &live.shown.lock().unwrap());
     if outcome.is_err() {
         let events = AssertUnwindSafe(space.events()).catch_unwind().await.unwrap_or_default();
