@@ -33,6 +33,7 @@ pub mod policy;
 pub mod proxy;
 pub mod replicas;
 pub mod samples;
+pub mod simulated;
 pub mod space;
 pub mod standin;
 pub mod statuses;

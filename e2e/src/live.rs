@@ -13,8 +13,8 @@ use crate::observer::Observer;
 use crate::operator::operator_log;
 use crate::{Kind, Space, json, order, statuses, steered};
 
-/// A test that takes longer hangs.
-const PATIENCE: Duration = Duration::from_mins(4);
+/// A test that takes longer hangs. Real nodes take their time to start a pod, and to end one.
+const PATIENCE: [Duration; 2] = [Duration::from_mins(4), Duration::from_mins(10)];
 
 /// What a test works with.
 pub struct Live {
@@ -78,8 +78,9 @@ pub async fn live_within<F: Future<Output = ()>>(test: &str, body: impl FnOnce(A
     });
     let decider = steered::are_pods_steered().then(|| steered::decide_failures(&live));
     let whole = async {
-        let in_time = tokio::time::timeout(PATIENCE, body(live.clone())).await;
-        assert!(in_time.is_ok(), "{test} hangs: {PATIENCE:?} are over");
+        let patience = PATIENCE[usize::from(Cluster::get().real)];
+        let in_time = tokio::time::timeout(patience, body(live.clone())).await;
+        assert!(in_time.is_ok(), "{test} hangs: {patience:?} are over");
         live.assert_order().await;
         live.assert_statuses().await;
     };

@@ -55,7 +55,10 @@ fn all() -> BTreeMap<String, Standin> {
 /// Images whose names the live tests put together, so that no word of theirs says it: the highest number of each.
 const PUT_TOGETHER: [(&[&str], u32); 2] = [
     (&["a", "b", "c", "d", "e", "f"], 50),
-    (&["one", "two", "three", "four", "web", "db", "agent", "log", "vip", "vip-early", "peers", "peers-late", "own"], 12),
+    (
+        &["one", "two", "three", "four", "web", "db", "agent", "log", "vip", "vip-early", "peers", "peers-late", "own"],
+        12,
+    ),
 ];
 
 /// What the live tests call images, by their source: words like `"web:1"`, and `"web:{n}"` for some numbers. A word too
@@ -66,7 +69,7 @@ fn of_the_live_tests() -> BTreeSet<String> {
     let numbered = |name: &str, highest: u32| -> Vec<String> { (0..=highest).map(|n| format!("{name}:{n}")).collect() };
     let mut found: BTreeSet<String> =
         PUT_TOGETHER.iter().flat_map(|(names, n)| names.iter().flat_map(|name| numbered(name, *n))).collect();
-    found.extend(["replicated", "global", "job"].map(|mode| format!("agent:{mode}")));
+    found.extend(["agent:replicated", "agent:global", "agent:job", "db:a", "db:b", "db:c"].map(str::to_owned));
     let files = files.map(|file| file.expect("a file of the live tests").path());
     for file in files.filter(|path| path.extension().is_some_and(|kind| kind == "rs")) {
         let text = std::fs::read_to_string(file).expect("a source");
