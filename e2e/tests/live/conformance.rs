@@ -133,7 +133,9 @@ fn kstatus_sees_every_stage_for_what_it_is() {
         space.patch("shop", json!({"spec": {"services": {"db": {"update": {"deadline": "2s"}}}}})).await;
         stages.stalled("ServicesFailed").await;
         stages.were("a failing image, past its deadline", &[IN_PROGRESS, FAILED]).await;
-        space.apply_object(&shop("db:4", "web:3")).await;
+        let mut healed = shop("db:4", "web:3");
+        healed["spec"]["services"]["db"]["update"] = json!({"deadline": "5m"}); // two seconds are few for a pod that starts
+        space.apply_object(&healed).await;
         stages.ready().await;
         stages.were("healing", &[IN_PROGRESS, CURRENT]).await;
 
