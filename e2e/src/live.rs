@@ -41,7 +41,8 @@ impl Live {
     /// Fails if the order law was broken; returns how many writes were judged.
     pub async fn assert_order(&self) -> usize {
         let history = self.observer.history().await;
-        let broken = order::violations(&history);
+        let crossing = if Cluster::get().real { order::CROSSING_ON_REAL_NODES } else { order::CROSSING };
+        let broken = order::violations(&history, crossing);
         let list: Vec<String> = broken.iter().map(ToString::to_string).collect();
         assert!(broken.is_empty(), "{} writes came too early:\n  {}", broken.len(), list.join("\n  "));
         order::judged(&history).len()
