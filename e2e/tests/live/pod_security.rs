@@ -215,7 +215,7 @@ fn a_whole_sample_runs_restricted() {
                 document["spec"]["podSecurity"] = json!("Restricted");
                 // Their images run as root, as a kubelet sees: at this level somebody else has to be named.
                 for (_, service) in document["spec"]["services"].as_object_mut().expect("services") {
-                    service["security"]["runAsUser"] = json!(1000);
+                    service["securityContext"]["runAsUser"] = json!(1000);
                 }
             }
             t.space.apply_object(&document).await;
