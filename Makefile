@@ -5,7 +5,7 @@ help:
 	@echo "make demo          a stack rolled out before your eyes (CLUSTER=current: on your own cluster)"
 	@echo "make demo-down     removes what the demo made"
 	@echo "make test          all tests, live ones included (E2E_KUBECONFIG: on that cluster)"
-	@echo "make e2e           what only real nodes can show (Linux, root)"
+	@echo "make e2e           live tests on real nodes, and what only those can show (Linux, root)"
 	@echo "make build         target/release/appstack"
 	@echo "make generate      files that come from the code: crds/appstack.yaml, manifests/rbac.yaml"
 	@echo "make golden        writes the golden files anew; read the diff"

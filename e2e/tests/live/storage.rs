@@ -146,7 +146,7 @@ async fn no_growth_class(t: &Live) {
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("storage.k8s.io", "v1", "StorageClass"));
     let api: kube::Api<DynamicObject> = kube::Api::all_with(t.space.client.clone(), &resource);
     let class = json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "no-growth"},
-        "provisioner": "sim.appstack.dev/volumes", "volumeBindingMode": "WaitForFirstConsumer"});
+        "provisioner": e2e::steered::provisioner(&t.space.client).await, "volumeBindingMode": "WaitForFirstConsumer"});
     api.patch("no-growth", &PatchParams::apply("e2e").force(), &Patch::Apply(&class)).await.expect("a storage class");
 }
 
