@@ -64,3 +64,7 @@ pub const FAILED_REVISION: &str = "appstack.dev/failed-revision";
 pub const SENT: &str = "appstack.dev/sent";
 /// Annotation of workloads: the count that an autoscaler left behind, kept where the stack names none.
 pub const KEPT_REPLICAS: &str = "appstack.dev/kept-replicas";
+/// Annotation of claims: the definition by which a Job has filled it, or [`NOT_FILLED`].
+pub const FILLED: &str = "appstack.dev/filled";
+/// In place of a definition: it was filled by one, and is to be filled by another.
+pub const NOT_FILLED: &str = "no";

@@ -185,7 +185,7 @@ async fn send(
         }
         Body::Restore { guard, replicas, keep, from, good, failed } => {
             let record = writer.look_whole(&key.namespace, from).await?.ok_or(Failure::Stale)?;
-            let body = body(wanted, id, guard, *replicas, [keep.as_deref(), Some(good)]);
+            let body = body(wanted, id, guard, *replicas, [keep.as_deref(), Some(good), None]);
             let body = restored(body, &record, good, failed.as_deref());
             let child = match writer.apply(&key.namespace, id, &body, *guard == Guard::Absent).await {
                 Err(Failure::NameTaken) => take_back(context, key, stack, id, wanted, body).await?,
@@ -195,8 +195,8 @@ async fn send(
             context.store.wrote(id.kind, child);
             Ok(read)
         }
-        Body::Object { guard, replicas, keep, good } => {
-            let body = body(wanted, id, guard, *replicas, [keep.as_deref(), good.as_deref()]);
+        Body::Object { guard, replicas, keep, good, filled } => {
+            let body = body(wanted, id, guard, *replicas, [keep.as_deref(), good.as_deref(), filled.as_deref()]);
             let child = match writer.apply(&key.namespace, id, &body, *guard == Guard::Absent).await {
                 Err(Failure::NameTaken) => take_back(context, key, stack, id, wanted, body).await?,
                 Err(Failure::Refused(message)) if *guard != Guard::Absent => {
@@ -233,20 +233,20 @@ async fn take_back(
         meta.remove("resourceVersion");
         meta.insert("uid".into(), json!(live.meta.uid));
     }
+    for key in NOTES {
+        if let Some(kept) = live.annotation(key) {
+            body["metadata"]["annotations"][key] = json!(kept);
+        }
+    }
     if id.kind.starts_pods() {
         keep_count(&mut body, &live);
     }
     context.writer.apply(&key.namespace, id, &body, false).await
 }
 
-/// A body that was to create a workload states its first count. One that runs already keeps the count it has, and the note about it: where that is
-/// ours to state, it must not have moved meanwhile; the next plan puts it right if need be.
+/// A body that was to create a workload states its first count. One that runs already keeps the count it has: where that is ours to state, it must not
+/// have moved meanwhile; the next plan puts it right if need be.
 fn keep_count(body: &mut Value, live: &Child) {
-    for key in NOTES {
-        if let Some(kept) = live.annotation(key) {
-            body["metadata"]["annotations"][key] = json!(kept);
-        }
-    }
     if let Some(spec) = body["spec"].as_object_mut()
         && spec.remove("replicas").is_some()
         && live.facts.replicas_owner == ReplicasOwner::Ours
@@ -257,8 +257,8 @@ fn keep_count(body: &mut Value, live: &Child) {
     }
 }
 
-/// What is noted down on a workload for later.
-const NOTES: [&str; 2] = [labels::KEPT_REPLICAS, labels::LAST_GOOD];
+/// What is noted down on workloads and claims for later. One that is found without our labels keeps its own.
+const NOTES: [&str; 3] = [labels::KEPT_REPLICAS, labels::LAST_GOOD, labels::FILLED];
 
 /// The body with the template that was good, and with what became of the one that is written.
 fn restored(mut body: Value, record: &Value, good: &str, failed: Option<&str>) -> Value {
@@ -271,8 +271,8 @@ fn restored(mut body: Value, record: &Value, good: &str, failed: Option<&str>) -
     body
 }
 
-/// The object with its guard, and on a workload the count and the digest of what is sent.
-fn body(wanted: &Wanted, id: &ChildId, guard: &Guard, replicas: Option<i32>, notes: [Option<&str>; 2]) -> Value {
+/// The object with its guard and notes, and on a workload the count and the digest of what is sent.
+fn body(wanted: &Wanted, id: &ChildId, guard: &Guard, replicas: Option<i32>, notes: [Option<&str>; 3]) -> Value {
     let mut body = wanted.object.clone();
     match guard {
         // A create, or 409: version 1 is nobody's, and "0" would mean any (T2).
@@ -283,13 +283,13 @@ fn body(wanted: &Wanted, id: &ChildId, guard: &Guard, replicas: Option<i32>, not
             body["metadata"]["resourceVersion"] = json!(version);
         }
     }
+    for (key, note) in NOTES.into_iter().zip(notes) {
+        if let Some(note) = note {
+            body["metadata"]["annotations"][key] = json!(note);
+        }
+    }
     if id.kind.starts_pods() {
         body["metadata"]["annotations"][labels::SENT] = json!(wanted.digest.to_string());
-        for (key, note) in NOTES.into_iter().zip(notes) {
-            if let Some(note) = note {
-                body["metadata"]["annotations"][key] = json!(note);
-            }
-        }
         if let Some(replicas) = replicas {
             body["spec"]["replicas"] = json!(replicas);
         }

@@ -163,6 +163,8 @@ pub enum Body {
         keep: Option<String>,
         /// Annotation that says which revision to go back to.
         good: Option<String>,
+        /// Annotation of a claim that says what it was filled by.
+        filled: Option<String>,
     },
     /// The object with a template that was good once.
     Restore {

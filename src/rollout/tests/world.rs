@@ -135,8 +135,8 @@ impl World {
         self.version += 1;
         let version = self.version.to_string();
         let live = self.children.get(&write.id).cloned();
-        let (guard, replicas, keep, good) = match &write.body {
-            Body::Object { guard, replicas, keep, good } => (guard, replicas, keep, good),
+        let (guard, replicas, keep, good, filled) = match &write.body {
+            Body::Object { guard, replicas, keep, good, filled } => (guard, replicas, keep, good, filled),
             Body::Restore { from, good, failed, replicas, .. } => {
                 self.restore(&write.id, from, good, failed.as_deref());
                 if replicas.is_some() {
@@ -173,6 +173,9 @@ impl World {
                 .and_then(|c| c.meta.generation)
                 .map_or(1, |g| g + i64::from(live.as_ref().unwrap().digest != child.digest || replicas.is_some())),
         );
+        if let Some(filled) = filled {
+            child.meta.annotations.get_or_insert_default().insert(labels::FILLED.into(), filled.clone());
+        }
         if write.id.kind.starts_pods() {
             let notes = child.meta.annotations.get_or_insert_default();
             notes.insert(labels::SENT.into(), wanted.digest.to_string());
