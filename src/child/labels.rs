@@ -60,6 +60,8 @@ pub const WORKLOAD: &str = "appstack.dev/workload";
 pub const LAST_GOOD: &str = "appstack.dev/last-good";
 /// Annotation of workloads: the revision that has failed, and is not tried again.
 pub const FAILED_REVISION: &str = "appstack.dev/failed-revision";
+/// Annotation of workloads: what ailed the pods of that revision, which are gone.
+pub const FAILED_BECAUSE: &str = "appstack.dev/failed-because";
 /// Annotation of workloads: digest of what was last sent, by which an edit by hand is told from a new way of rendering.
 pub const SENT: &str = "appstack.dev/sent";
 /// Annotation of workloads: the count that an autoscaler left behind, kept where the stack names none.

@@ -14,7 +14,7 @@ use crate::api::AppStack;
 use crate::child::digest::Digest;
 use crate::child::{Child, ChildId, Kind, ReplicasOwner, labels};
 use crate::render::{Children, Wanted};
-use crate::rollout::{Body, Guard, Refusal, RefusalKind, Write, refusal_of_size};
+use crate::rollout::{Body, Gone, Guard, Refusal, RefusalKind, Write, refusal_of_size};
 use crate::stack::Stack;
 
 /// Writes of one stack under way at once: more gain nothing on a server of two cores, and one stack's burst must not delay others'.
@@ -186,7 +186,7 @@ async fn send(
         Body::Restore { guard, replicas, keep, from, good, failed } => {
             let record = writer.look_whole(&key.namespace, from).await?.ok_or(Failure::Stale)?;
             let body = body(wanted, id, guard, *replicas, [keep.as_deref(), Some(good), None]);
-            let body = restored(body, &record, good, failed.as_deref());
+            let body = restored(body, &record, good, failed.as_ref());
             let child = match writer.apply(&key.namespace, id, &body, *guard == Guard::Absent).await {
                 Err(Failure::NameTaken) => take_back(context, key, stack, id, wanted, body).await?,
                 other => other?,
@@ -261,11 +261,14 @@ fn keep_count(body: &mut Value, live: &Child) {
 const NOTES: [&str; 3] = [labels::KEPT_REPLICAS, labels::LAST_GOOD, labels::FILLED];
 
 /// The body with the template that was good, and with what became of the one that is written.
-fn restored(mut body: Value, record: &Value, good: &str, failed: Option<&str>) -> Value {
+fn restored(mut body: Value, record: &Value, good: &str, failed: Option<&Gone>) -> Value {
     body["spec"]["template"] = record["data"]["template"].clone();
     body["metadata"]["annotations"][labels::REVISION] = json!(good);
     if let Some(failed) = failed {
-        body["metadata"]["annotations"][labels::FAILED_REVISION] = json!(failed);
+        body["metadata"]["annotations"][labels::FAILED_REVISION] = json!(failed.revision);
+        if let Some(because) = &failed.because {
+            body["metadata"]["annotations"][labels::FAILED_BECAUSE] = json!(because);
+        }
     }
     body["metadata"]["annotations"][labels::SENT] = json!(Digest::wanted(&body).to_string());
     body

@@ -116,7 +116,7 @@ fn a_database_keeps_every_acknowledged_write_over_update_rollback_drain_and_re_c
         broken["spec"]["services"]["db"]["image"] = value!("appstack.test/nobody:1");
         t.space.apply_object(&broken).await;
         says(&t, "bank", "db", &["Image", "appstack.test/nobody:1"]).await;
-        says(&t, "bank", "db", &["RolledBack", "was put back"]).await;
+        says(&t, "bank", "db", &["RolledBack", "was put back", "Image", "appstack.test/nobody:1"]).await;
         goes_on(&t, "bank").await;
         t.space.apply_object(&bank).await;
         t.space.wait_ready("bank", SOON).await;

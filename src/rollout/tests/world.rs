@@ -10,7 +10,7 @@ use crate::api::{AppStack, PodSecurity};
 use crate::child::digest::Digest;
 use crate::child::{Child, ChildId, Condition, Kind, ReplicasOwner, labels};
 use crate::render::{Children, Part, Settings, render};
-use crate::rollout::{Body, Guard, Plan, Refusal, Seen, Write, plan};
+use crate::rollout::{Body, Gone, Guard, Plan, Refusal, Seen, Write, plan};
 use crate::stack::{Stack, check};
 
 pub(super) const UID: &str = "uid-1";
@@ -138,7 +138,7 @@ impl World {
         let (guard, replicas, keep, good, filled) = match &write.body {
             Body::Object { guard, replicas, keep, good, filled } => (guard, replicas, keep, good, filled),
             Body::Restore { from, good, failed, replicas, .. } => {
-                self.restore(&write.id, from, good, failed.as_deref());
+                self.restore(&write.id, from, good, failed.as_ref());
                 if replicas.is_some() {
                     Arc::make_mut(self.children.get_mut(&write.id).expect("it is there")).facts.spec_replicas =
                         *replicas;
@@ -212,14 +212,18 @@ impl World {
         self.children.insert(write.id.clone(), Arc::new(child));
     }
 
-    fn restore(&mut self, id: &ChildId, from: &ChildId, good: &str, failed: Option<&str>) {
+    fn restore(&mut self, id: &ChildId, from: &ChildId, good: &str, failed: Option<&Gone>) {
         let template = self.records[from].clone();
         let object = json!({"metadata": {}, "spec": {"template": template}});
         let read: Child = serde_json::from_value(object).unwrap();
         let child = Arc::make_mut(self.children.get_mut(id).expect("only what is there goes back"));
         let notes = child.meta.annotations.get_or_insert_default();
         notes.remove(labels::FAILED_REVISION);
-        notes.extend(failed.map(|failed| (labels::FAILED_REVISION.to_owned(), failed.to_owned())));
+        notes.remove(labels::FAILED_BECAUSE);
+        if let Some(failed) = failed {
+            notes.insert(labels::FAILED_REVISION.into(), failed.revision.clone());
+            notes.extend(failed.because.clone().map(|because| (labels::FAILED_BECAUSE.to_owned(), because)));
+        }
         for key in [labels::REVISION, labels::LAST_GOOD] {
             notes.insert(key.into(), good.into());
         }

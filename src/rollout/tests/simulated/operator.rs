@@ -342,7 +342,10 @@ impl Operator {
                 let notes =
                     [(labels::KEPT_REPLICAS, keep.as_ref()), (labels::LAST_GOOD, Some(good)), (labels::FILLED, None)];
                 let mut said = stated(*replicas, notes);
-                said.notes.extend(failed.clone().map(|failed| (labels::FAILED_REVISION, failed)));
+                if let Some(failed) = failed {
+                    said.notes.push((labels::FAILED_REVISION, failed.revision.clone()));
+                    said.notes.extend(failed.because.clone().map(|because| (labels::FAILED_BECAUSE, because)));
+                }
                 match pass.start(model, id, true, |server| server.apply(id, &body, &child, guard, &said))? {
                     Err(Failure::NameTaken) => Self::take_back(pass, model, id, (&body, &child), said, true)?,
                     other => other.map(Some),
