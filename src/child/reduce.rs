@@ -87,6 +87,9 @@ pub struct Facts {
     /// ConfigMaps that the template, or the pod, reads.
     #[serde(skip)]
     pub config_maps: BTreeSet<String>,
+    /// Claims that the template, or the pod, mounts.
+    #[serde(skip)]
+    pub claims: BTreeSet<String>,
     /// Bytes a claim asks for, as written.
     #[serde(skip)]
     pub storage: String,
@@ -283,11 +286,16 @@ impl Facts {
         if self.spec_replicas.is_some() {
             self.replicas_owner = replicas_owner(object);
         }
-        self.config_maps = match (&spec["containers"], &object["data"]["template"]) {
-            (Value::Array(_), _) => config_maps(spec),
-            (_, kept @ Value::Object(_)) => config_maps(&kept["spec"]),
-            _ => config_maps(&spec["template"]["spec"]),
+        let pod = match (&spec["containers"], &object["data"]["template"]) {
+            (Value::Array(_), _) => spec,
+            (_, kept @ Value::Object(_)) => &kept["spec"],
+            _ => &spec["template"]["spec"],
         };
+        self.config_maps = config_maps(pod);
+        let claims = pod["volumes"].as_array().into_iter().flatten();
+        self.claims = claims
+            .filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str().map(str::to_owned))
+            .collect();
         self.suspended = spec["suspend"] == true;
         self.template = Digest::owned_part(object, MANAGER, &["spec", "template"]);
         self.claim_templates = spec["volumeClaimTemplates"].as_array().map(|claims| {

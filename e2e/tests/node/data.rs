@@ -171,7 +171,7 @@ fn writer(version: &str) -> Value {
 }
 
 #[test]
-fn writers_of_one_claim_take_turns_over_updates_and_changes_of_mode() {
+fn writers_of_one_claim_take_turns_over_updates_changes_of_mode_and_of_name() {
     Nodes::get();
     live("node_data_turns", async |t| {
         let _operator = t.space.operator().start();
@@ -186,9 +186,12 @@ fn writers_of_one_claim_take_turns_over_updates_and_changes_of_mode() {
         t.space.wait_ready("turns", SOON).await;
         t.space.apply_object(&stack("turns", &value!({"db": writer("5")}))).await;
         t.space.wait_ready("turns", SOON).await;
-        let account = verify(&t, &pod_of(&t.space, "turns", "db").await);
+        // By another name it is another service, for which the first one makes room.
+        t.space.apply_object(&stack("turns", &value!({"store": writer("6")}))).await;
+        t.space.wait_ready("turns", SOON).await;
+        let account = verify(&t, &pod_of(&t.space, "turns", "store").await);
         let writers = json::items(&account, "/writers").count();
-        assert_eq!((json::number(&account, "/overlaps"), writers), (0, 5), "{account}");
+        assert_eq!((json::number(&account, "/overlaps"), writers), (0, 6), "{account}");
         t.shows(format!("{} records by {writers} writers, none beside another", json::number(&account, "/last")));
     });
 }

@@ -186,6 +186,7 @@ impl World {
             let read = std::mem::replace(&mut child.facts, was);
             child.facts.moved = None;
             child.facts.config_maps = read.config_maps;
+            child.facts.claims = read.claims;
             child.facts.suspended = read.suspended;
             child.facts.claim_templates = read.claim_templates;
             child.facts.template = Some(Digest::of(&spec["template"]));
@@ -230,6 +231,7 @@ impl World {
         child.digest = Some(Digest::of(&template));
         child.facts.moved = None;
         child.facts.config_maps = read.facts.config_maps;
+        child.facts.claims = read.facts.claims;
         child.meta.generation = child.meta.generation.map(|g| g + 1);
         self.templates.insert(id.clone(), template);
     }

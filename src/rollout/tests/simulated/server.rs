@@ -251,6 +251,7 @@ fn take_over(kind: Kind, child: &mut Child, was: Option<&Child>, stated: Option<
     let mut changed = was.is_none_or(|was| was.digest != child.digest) || facts.suspended != read.suspended;
     facts.moved = None;
     facts.config_maps = read.config_maps;
+    facts.claims = read.claims;
     facts.suspended = read.suspended;
     facts.claim_templates = read.claim_templates;
     facts.template = read.template;
