@@ -12,11 +12,14 @@ use serde_json::Value;
 
 use super::digest::Digest;
 use super::route::RouteFacts;
-use super::{Kind, moved};
+use super::{Kind, full, moved};
 use crate::api::{AppStack, GROUP};
 
 /// Field manager of everything but the status and the count of a held service.
 pub const MANAGER: &str = "appstack";
+
+/// Reason of pods that fail since a volume, or their node's disk, is full.
+pub const DISK_FULL: &str = "DiskFull";
 
 /// Which child: unique within a namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -114,7 +117,7 @@ pub struct Facts {
     /// What became of an HTTPRoute.
     #[serde(skip)]
     pub route: RouteFacts,
-    /// What a `FailedCreate` or `FailedMount` event last said about it: reason and message. Only the state of the object tells whether that still
+    /// What a `FailedCreate` or `FailedMount` event, or a health check that says [`DISK_FULL`], last said about it: reason and message. Only the state of the object tells whether that still
     /// holds.
     #[serde(skip)]
     pub reported: Option<(String, String)>,
@@ -393,7 +396,11 @@ impl PodFacts {
             trouble: waiting
                 .or(unscheduled)
                 .map(|why| (text(&why["reason"]), text(&why["message"])))
-                .or_else(|| (status["phase"] == "Failed").then(|| (text(&status["reason"]), text(&status["message"])))),
+                .or_else(|| (status["phase"] == "Failed").then(|| (text(&status["reason"]), text(&status["message"]))))
+                .map(|(reason, message)| match full::last_words(status) {
+                    Some(full) => (DISK_FULL.to_owned(), format!("{full}; {reason}: {message}")),
+                    None => (reason, message),
+                }),
         }
     }
 }
