@@ -143,6 +143,8 @@ fn what_a_claim_was_filled_by_is_told_while_nobody_fills_it_and_when_it_grows() 
     let mut world = World::with(&services, &filled_by("fetch:1"));
     world.pass();
     fills(&mut world);
+    let claim = ChildId { kind: Kind::Claim, name: "s-model".into() };
+    Arc::make_mut(world.children.get_mut(&claim).unwrap()).facts.phase = "Bound".into();
     let before = mark(&world).map(str::to_owned);
     world.edit_with(&services, &json!({"volumes": {"model": {"size": "2Gi"}}}));
     world.pass();
