@@ -105,6 +105,8 @@ pub struct Loaded {
     /// The texts of all files that were read.
     pub sources: Sources,
     notes: Notes,
+    /// The folders and files that may be read.
+    roots: Vec<PathBuf>,
 }
 
 impl Loaded {
@@ -133,14 +135,14 @@ pub fn load(files: &dyn Files, options: &Options) -> Loaded {
     }
     let mut loader = Loader::new(reader, options.environment.get("HOME").cloned());
     let project = project_of(&mut loader, options).ok();
-    let Loader { sources, mut notes, bases, .. } = loader;
+    let Loader { reader, sources, mut notes, bases, .. } = loader;
     for (base, _) in bases.values() {
         notes.settle_rest(base, Settled::Unused);
     }
     let mut problems = std::mem::take(&mut notes.problems);
     problems.sort_by_key(|problem| (problem.at.file, problem.at.start));
     problems.dedup();
-    Loaded { project, problems, sources, notes }
+    Loaded { project, problems, sources, notes, roots: reader.roots().to_vec() }
 }
 
 fn project_of(loader: &mut Loader<'_>, options: &Options) -> Result<Project, Told> {
