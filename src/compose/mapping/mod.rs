@@ -52,6 +52,8 @@ mod update;
 mod volumes;
 
 #[cfg(test)]
+mod file_tests;
+#[cfg(test)]
 mod storage_tests;
 #[cfg(test)]
 mod tests;
