@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use appstack::cli::{
-    answer, check, events, graph, history, render, restart, rollback, run, scale, status, suspend, tree, validate, wait,
+    answer, check, events, explain, graph, history, render, restart, rollback, run, scale, status, suspend, tree,
+    validate, wait,
 };
 use appstack::generate;
 use clap::{Parser, Subcommand};
@@ -34,6 +35,7 @@ enum Command {
     Suspend(suspend::SuspendArgs),
     Resume(suspend::ResumeArgs),
     Check(check::CheckArgs),
+    Explain(explain::Args),
     /// Print the CustomResourceDefinition
     Crd,
     /// Print the ClusterRole that the operator needs
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Resume(args) => suspend::resume(&args),
         Command::Scale(args) => scale::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Crd => generated(generate::crd_yaml(), "CustomResourceDefinition"),
         Command::Rbac => generated(generate::rbac_yaml(), "ClusterRole"),
     }

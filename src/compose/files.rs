@@ -114,8 +114,11 @@ impl<'a> Reader<'a> {
         let text = String::from_utf8(bytes).map_err(|error| {
             let good = error.utf8_error().valid_up_to();
             let bad = error.as_bytes().get(good).copied().unwrap_or_default();
-            Problem::error(code::NOT_UTF8, At::NOWHERE, format!("{name}: byte {good} ({bad:#04x}) is not UTF-8"))
-                .help("save the file as UTF-8")
+            let message = match error.as_bytes() {
+                [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => format!("{name} is UTF-16"),
+                _ => format!("{name}: byte {good} ({bad:#04x}) is not UTF-8"),
+            };
+            Problem::error(code::NOT_UTF8, At::NOWHERE, message).help("save the file as UTF-8")
         })?;
         Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
     }
@@ -132,7 +135,8 @@ impl<'a> Reader<'a> {
             let problem = Problem::error(code::OUTSIDE, At::NOWHERE, format!("{name} lies outside the project folder"));
             return Err(problem.help("move it into the project folder, or name its folder on the command line"));
         }
-        match self.files.kind(path) {
+        // What is read is what was looked at, even if a link is put elsewhere meanwhile.
+        match self.files.kind(&real) {
             None => return problem(code::UNREADABLE, format!("there is no file {name}")),
             Some(Kind::Folder) => return problem(code::UNREADABLE, format!("{name} is a folder")),
             Some(Kind::Other) => return problem(code::UNREADABLE, format!("{name} is no file")),
@@ -142,7 +146,7 @@ impl<'a> Reader<'a> {
         if self.count > MOST_FILES {
             return problem(code::TOO_LARGE, format!("the project reads more than {MOST_FILES} files"));
         }
-        let bytes = match self.files.read(path, LARGEST_FILE + 1) {
+        let bytes = match self.files.read(&real, LARGEST_FILE + 1) {
             Ok(bytes) => bytes,
             Err(error) => return problem(code::UNREADABLE, format!("{name} cannot be read: {error}")),
         };
