@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use appstack::cli::{
-    answer, check, events, explain, graph, history, render, restart, rollback, run, scale, status, suspend, tree,
-    validate, wait,
+    answer, check, diff, down, events, explain, graph, history, render, restart, rollback, run, scale, status, suspend,
+    tree, validate, wait,
 };
 use appstack::generate;
 use clap::{Parser, Subcommand};
@@ -23,6 +23,7 @@ enum Command {
     Run(Box<run::RunArgs>),
     Validate(validate::Args),
     Render(render::RenderArgs),
+    Diff(diff::DiffArgs),
     Graph(graph::GraphArgs),
     Status(status::StatusArgs),
     Wait(wait::WaitArgs),
@@ -34,6 +35,7 @@ enum Command {
     Rollback(rollback::RollbackArgs),
     Suspend(suspend::SuspendArgs),
     Resume(suspend::ResumeArgs),
+    Down(down::DownArgs),
     Check(check::CheckArgs),
     Explain(explain::Args),
     /// Print the CustomResourceDefinition
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(*args),
         Command::Validate(args) => validate::run(&args),
         Command::Render(args) => render::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Graph(args) => graph::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Wait(args) => wait::run(&args),
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Suspend(args) => suspend::suspend(&args),
         Command::Resume(args) => suspend::resume(&args),
         Command::Scale(args) => scale::run(&args),
+        Command::Down(args) => down::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Crd => generated(generate::crd_yaml(), "CustomResourceDefinition"),

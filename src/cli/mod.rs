@@ -1,6 +1,8 @@
 //! The commands of the `appstack` program, one file each.
 pub mod check;
+pub mod diff;
 pub mod document;
+pub mod down;
 pub mod drawing;
 pub mod events;
 pub mod explain;

@@ -233,20 +233,25 @@ async fn take_back(
         meta.remove("resourceVersion");
         meta.insert("uid".into(), json!(live.meta.uid));
     }
-    for key in NOTES {
-        if let Some(kept) = live.annotation(key) {
-            body["metadata"]["annotations"][key] = json!(kept);
-        }
-    }
+    keep_notes(&mut body, &live);
     if id.kind.starts_pods() {
         keep_count(&mut body, &live);
     }
     context.writer.apply(&key.namespace, id, &body, false).await
 }
 
+/// What is noted down on a live object stays on it.
+pub(super) fn keep_notes(body: &mut Value, live: &Child) {
+    for key in NOTES {
+        if let Some(kept) = live.annotation(key) {
+            body["metadata"]["annotations"][key] = json!(kept);
+        }
+    }
+}
+
 /// A body that was to create a workload states its first count. One that runs already keeps the count it has: where that is ours to state, it must not
 /// have moved meanwhile; the next plan puts it right if need be.
-fn keep_count(body: &mut Value, live: &Child) {
+pub(super) fn keep_count(body: &mut Value, live: &Child) {
     if let Some(spec) = body["spec"].as_object_mut()
         && spec.remove("replicas").is_some()
         && live.facts.replicas_owner == ReplicasOwner::Ours
@@ -261,7 +266,7 @@ fn keep_count(body: &mut Value, live: &Child) {
 const NOTES: [&str; 3] = [labels::KEPT_REPLICAS, labels::LAST_GOOD, labels::FILLED];
 
 /// The body with the template that was good, and with what became of the one that is written.
-fn restored(mut body: Value, record: &Value, good: &str, failed: Option<&Gone>) -> Value {
+pub(super) fn restored(mut body: Value, record: &Value, good: &str, failed: Option<&Gone>) -> Value {
     body["spec"]["template"] = record["data"]["template"].clone();
     body["metadata"]["annotations"][labels::REVISION] = json!(good);
     if let Some(failed) = failed {
@@ -275,7 +280,13 @@ fn restored(mut body: Value, record: &Value, good: &str, failed: Option<&Gone>) 
 }
 
 /// The object with its guard and notes, and on a workload the count and the digest of what is sent.
-fn body(wanted: &Wanted, id: &ChildId, guard: &Guard, replicas: Option<i32>, notes: [Option<&str>; 3]) -> Value {
+pub(super) fn body(
+    wanted: &Wanted,
+    id: &ChildId,
+    guard: &Guard,
+    replicas: Option<i32>,
+    notes: [Option<&str>; 3],
+) -> Value {
     let mut body = wanted.object.clone();
     match guard {
         // A create, or 409: version 1 is nobody's, and "0" would mean any (T2).
