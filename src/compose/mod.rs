@@ -114,6 +114,8 @@ pub struct Loaded {
     /// What the files say, key by key.
     keys: Vec<account::Key>,
     notes: Notes,
+    /// The folders and files that may be read.
+    roots: Vec<PathBuf>,
 }
 
 impl Loaded {
@@ -148,7 +150,7 @@ pub fn load(files: &dyn Files, options: &Options) -> Loaded {
     }
     let mut loader = Loader::new(reader, options.environment.get("HOME").cloned());
     let project = project_of(&mut loader, options).ok();
-    let Loader { sources, keys, mut notes, bases, .. } = loader;
+    let Loader { reader, sources, keys, mut notes, bases, .. } = loader;
     for (base, _) in bases.values() {
         notes.settle_rest(base, Settled::Unused);
     }
@@ -156,7 +158,7 @@ pub fn load(files: &dyn Files, options: &Options) -> Loaded {
     problems.iter_mut().for_each(|problem| notes.redact(problem));
     problems.sort_by_key(|problem| (problem.at.file, problem.at.start));
     problems.dedup();
-    Loaded { project, problems, sources, keys, notes }
+    Loaded { project, problems, sources, keys, notes, roots: reader.roots().to_vec() }
 }
 
 fn project_of(loader: &mut Loader<'_>, options: &Options) -> Result<Project, Told> {
