@@ -18,6 +18,7 @@ pub mod scale;
 pub mod schema;
 mod server;
 pub mod source;
+mod split;
 pub mod status;
 mod steering;
 pub mod suspend;

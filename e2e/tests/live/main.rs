@@ -8,6 +8,7 @@ mod causes;
 mod commands;
 mod config;
 mod conformance;
+mod drain;
 mod drift;
 mod faults;
 mod gapless;

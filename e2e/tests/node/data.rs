@@ -122,6 +122,7 @@ fn a_database_keeps_every_acknowledged_write_over_update_rollback_drain_and_re_c
         t.space.wait_ready("bank", SOON).await;
 
         let node = json::text(&pods_of(&t.space, "bank", "db").await[0], "/spec/nodeName").to_owned();
+        let begun = Instant::now();
         let cordoned = Cordoned(&t, node.clone());
         kubectl(
             &t.space,
@@ -133,11 +134,13 @@ fn a_database_keeps_every_acknowledged_write_over_update_rollback_drain_and_re_c
                 "--timeout=60s",
             ],
         );
-        // The one that takes its place had to be where the volume was in use. That the last user is gone is no news to the scheduler (its
-        // InterPodAffinity looks at deleted pods for anti-affinity only), so it tries again after five minutes, or when a node changes.
-        drop(cordoned);
         t.space.wait_ready("bank", SOON).await;
+        let moved = begun.elapsed();
+        let now = pods_of(&t.space, "bank", "db").await;
+        let nodes: Vec<&str> = now.iter().map(|pod| json::text(pod, "/spec/nodeName")).collect();
+        assert!(!nodes.is_empty() && nodes.iter().all(|n| !n.is_empty() && **n != node), "{nodes:?}, drained: {node}");
         goes_on(&t, "bank").await;
+        drop(cordoned);
 
         let client = pod_of(&t.space, "bank", "teller").await;
         exec(&t.space, &client, &["touch", "/tmp/stop"]);
@@ -152,7 +155,10 @@ fn a_database_keeps_every_acknowledged_write_over_update_rollback_drain_and_re_c
         assert!(acknowledged(&t, "bank").await[0] > *told.last().unwrap(), "it goes on where it was: {account}");
         let writers = json::items(&account, "/writers").count();
         assert!(writers >= 5, "first, updated, put back, drained, made again: {account}");
-        t.shows(format!("{} acknowledged and none lost, by {writers} pods one after the other", told.len()));
+        t.shows(format!(
+            "{} acknowledged and none lost, by {writers} pods one after the other; drained, and up on the other node, in {moved:.1?}",
+            told.len()
+        ));
     });
 }
 
