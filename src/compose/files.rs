@@ -138,23 +138,20 @@ impl<'a> Reader<'a> {
         &self.roots
     }
 
-    /// Whether a path may be read.
-    fn is_inside(&self, path: &Path) -> bool {
+    /// A path with links followed, if it may be read. What is read is what was looked at, even if a link is put elsewhere meanwhile.
+    fn inside(&self, path: &Path) -> Option<PathBuf> {
         let real = self.files.real(path).unwrap_or_else(|| clean(path));
-        self.roots.iter().any(|root| real.starts_with(root))
+        self.roots.iter().any(|root| real.starts_with(root)).then_some(real)
     }
 
     /// The names of what is in a folder, at most so many; none if it may not be read or there are more.
     pub fn list(&self, folder: &Path, most: usize) -> Option<Vec<String>> {
-        if !self.is_inside(folder) {
-            return None;
-        }
-        self.files.list(folder, most + 1).ok().filter(|names| names.len() <= most)
+        self.files.list(&self.inside(folder)?, most + 1).ok().filter(|names| names.len() <= most)
     }
 
     /// Whether a file that may be read is a program.
     pub fn is_executable(&self, path: &Path) -> bool {
-        self.is_inside(path) && self.files.is_executable(path)
+        self.inside(path).is_some_and(|real| self.files.is_executable(&real))
     }
 
     /// What `path` leads to.
@@ -187,11 +184,10 @@ impl<'a> Reader<'a> {
     pub fn bytes(&mut self, path: &Path) -> Result<Vec<u8>, Problem> {
         let name = path.display();
         let problem = |code, message: String| Err(Problem::error(code, At::NOWHERE, message));
-        if !self.is_inside(path) {
+        let Some(real) = self.inside(path) else {
             let problem = Problem::error(code::OUTSIDE, At::NOWHERE, format!("{name} lies outside the project folder"));
             return Err(problem.help("move it into the project folder, or name its folder on the command line"));
-        }
-        // What is read is what was looked at, even if a link is put elsewhere meanwhile.
+        };
         match self.files.kind(&real) {
             None => return problem(code::UNREADABLE, format!("there is no file {name}")),
             Some(Kind::Folder) => return problem(code::UNREADABLE, format!("{name} is a folder")),
