@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::answer;
+use super::split;
 use super::validate::{level, load_stack};
 use crate::api::{AppStack, PodSecurity};
 use crate::render::{Part, Settings, render};
@@ -24,6 +25,12 @@ pub struct RenderArgs {
     /// Namespace of the objects, where the file names none
     #[arg(long, short, value_name = "NAMESPACE", default_value = "default")]
     namespace: String,
+    /// Write a file per object into this folder, and print their paths; it is made where it is missing, and must be empty
+    #[arg(long, value_name = "DIR")]
+    split: Option<PathBuf>,
+    /// With --split: take a folder that is not empty, and replace the files that have the name of an object; nothing is deleted
+    #[arg(long, requires = "split")]
+    overwrite: bool,
 }
 
 /// Prints the objects as YAML documents. Findings go to standard error, as they are not the answer.
@@ -33,9 +40,13 @@ pub fn run(args: &RenderArgs) -> ExitCode {
         Err(not_loaded) => return not_loaded.report(),
     };
     stack.metadata.namespace.get_or_insert_with(|| args.namespace.clone());
-    let text = objects(&stack, args.max_pod_security)
-        .map_err(|problems| problems.all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-        .and_then(|objects| yaml(&objects).map_err(|error| error.to_string()));
+    let rendered = objects(&stack, args.max_pod_security)
+        .map_err(|problems| problems.all.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    let text = match (&rendered, &args.split) {
+        (Ok(objects), Some(folder)) => return split::write(folder, objects, args.overwrite),
+        (Ok(objects), None) => yaml(objects).map_err(|error| error.to_string()),
+        (Err(problems), _) => Err(problems.clone()),
+    };
     match text {
         Ok(text) => answer(&text),
         Err(error) => {

@@ -138,23 +138,20 @@ impl<'a> Reader<'a> {
         &self.roots
     }
 
-    /// Whether a path may be read.
-    fn is_inside(&self, path: &Path) -> bool {
+    /// A path with links followed, if it may be read. What is read is what was looked at, even if a link is put elsewhere meanwhile.
+    fn inside(&self, path: &Path) -> Option<PathBuf> {
         let real = self.files.real(path).unwrap_or_else(|| clean(path));
-        self.roots.iter().any(|root| real.starts_with(root))
+        self.roots.iter().any(|root| real.starts_with(root)).then_some(real)
     }
 
     /// The names of what is in a folder, at most so many; none if it may not be read or there are more.
     pub fn list(&self, folder: &Path, most: usize) -> Option<Vec<String>> {
-        if !self.is_inside(folder) {
-            return None;
-        }
-        self.files.list(folder, most + 1).ok().filter(|names| names.len() <= most)
+        self.files.list(&self.inside(folder)?, most + 1).ok().filter(|names| names.len() <= most)
     }
 
     /// Whether a file that may be read is a program.
     pub fn is_executable(&self, path: &Path) -> bool {
-        self.is_inside(path) && self.files.is_executable(path)
+        self.inside(path).is_some_and(|real| self.files.is_executable(&real))
     }
 
     /// What `path` leads to.
@@ -174,8 +171,11 @@ impl<'a> Reader<'a> {
         let text = String::from_utf8(bytes).map_err(|error| {
             let good = error.utf8_error().valid_up_to();
             let bad = error.as_bytes().get(good).copied().unwrap_or_default();
-            Problem::error(code::NOT_UTF8, At::NOWHERE, format!("{name}: byte {good} ({bad:#04x}) is not UTF-8"))
-                .help("save the file as UTF-8")
+            let message = match error.as_bytes() {
+                [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => format!("{name} is UTF-16"),
+                _ => format!("{name}: byte {good} ({bad:#04x}) is not UTF-8"),
+            };
+            Problem::error(code::NOT_UTF8, At::NOWHERE, message).help("save the file as UTF-8")
         })?;
         Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
     }
@@ -184,11 +184,11 @@ impl<'a> Reader<'a> {
     pub fn bytes(&mut self, path: &Path) -> Result<Vec<u8>, Problem> {
         let name = path.display();
         let problem = |code, message: String| Err(Problem::error(code, At::NOWHERE, message));
-        if !self.is_inside(path) {
+        let Some(real) = self.inside(path) else {
             let problem = Problem::error(code::OUTSIDE, At::NOWHERE, format!("{name} lies outside the project folder"));
             return Err(problem.help("move it into the project folder, or name its folder on the command line"));
-        }
-        match self.files.kind(path) {
+        };
+        match self.files.kind(&real) {
             None => return problem(code::UNREADABLE, format!("there is no file {name}")),
             Some(Kind::Folder) => return problem(code::UNREADABLE, format!("{name} is a folder")),
             Some(Kind::Other) => return problem(code::UNREADABLE, format!("{name} is no file")),
@@ -198,7 +198,7 @@ impl<'a> Reader<'a> {
         if self.count > MOST_FILES {
             return problem(code::TOO_LARGE, format!("the project reads more than {MOST_FILES} files"));
         }
-        let bytes = match self.files.read(path, LARGEST_FILE + 1) {
+        let bytes = match self.files.read(&real, LARGEST_FILE + 1) {
             Ok(bytes) => bytes,
             Err(error) => return problem(code::UNREADABLE, format!("{name} cannot be read: {error}")),
         };

@@ -1,6 +1,8 @@
 //! On which nodes pods run.
 
-use k8s_openapi::api::core::v1::{Affinity, PodAffinity, PodAffinityTerm, Toleration, TopologySpreadConstraint};
+use k8s_openapi::api::core::v1::{
+    Affinity, PodAffinity, PodAffinityTerm, PodAntiAffinity, Toleration, TopologySpreadConstraint,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
 use super::{metadata, pod};
@@ -31,16 +33,29 @@ pub(super) fn shared_node(stack: &Stack, mounts: &[Mount]) -> Option<SharedNode>
     })
 }
 
+/// A label of nodes that no node has.
+const NOWHERE: &str = "appstack.dev/nowhere";
+
 /// Users of a claim that one node mounts share that node; the first one's own label satisfies its own term (T16).
+///
+/// When a node is drained, who comes next fits nowhere while a last user ends on it. That a pod has gone is news to the scheduler for those
+/// alone who want to be apart from it (`isSchedulableAfterPodChange` of its plugin `InterPodAffinity`); others it tries again after five
+/// minutes. So they ask to be apart where no node is, too: it forbids nothing, and wakes them up.
 pub(super) fn affinity(stack: &Stack, mounts: &[Mount]) -> Option<Affinity> {
-    shared_node(stack, mounts).map(|node| Affinity {
+    let users = shared_node(stack, mounts)?.users;
+    let term = |topology_key: &str| {
+        let selector = Some(users.clone());
+        let topology_key = topology_key.into();
+        Some(vec![PodAffinityTerm { label_selector: selector, topology_key, ..PodAffinityTerm::default() }])
+    };
+    Some(Affinity {
         pod_affinity: Some(PodAffinity {
-            required_during_scheduling_ignored_during_execution: Some(vec![PodAffinityTerm {
-                label_selector: Some(node.users),
-                topology_key: "kubernetes.io/hostname".into(),
-                ..PodAffinityTerm::default()
-            }]),
+            required_during_scheduling_ignored_during_execution: term("kubernetes.io/hostname"),
             ..PodAffinity::default()
+        }),
+        pod_anti_affinity: Some(PodAntiAffinity {
+            required_during_scheduling_ignored_during_execution: term(NOWHERE),
+            ..PodAntiAffinity::default()
         }),
         ..Affinity::default()
     })
