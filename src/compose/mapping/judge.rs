@@ -8,19 +8,18 @@ use crate::compose::files;
 use crate::compose::node::At;
 
 impl Mapper<'_> {
-    /// Gives services what they take from others, drops what nobody uses, and says what people may not expect of volumes.
+    /// Drops what no service of the stack mounts, and says what people may not expect of volumes.
     pub(super) fn judge_volumes(&mut self) {
-        self.take_over();
         self.drop_unused();
-        self.unsaid_files();
         self.say_unknown_choices();
         self.say_sizes();
         self.say_pinned();
         self.say_logs();
     }
 
-    /// `volumes_from`: mounts of the other service, where the service has none of its own at the path.
-    fn take_over(&mut self) {
+    /// `volumes_from`: mounts of the other service, where the service has none of its own at the path. Also says of the configs and secrets
+    /// that no service names that they are not needed.
+    pub(super) fn take_volumes(&mut self) {
         let takes = std::mem::take(&mut self.storage.takes);
         // One step more for each service in a row that takes from the next.
         for _ in 0..takes.len() {
@@ -51,19 +50,22 @@ impl Mapper<'_> {
                 break;
             }
         }
-        for (to, from, _, item) in takes {
-            if !self.spec.services.contains_key(&self.services.get(from))
-                && self.spec.services.contains_key(&self.services.get(to))
-            {
-                self.says.service = Some(to.to_owned());
-                let message = format!("'{from}', whose volumes it takes, cannot be in the stack");
-                self.says.refused(item, code::WITH_REFUSED, &message, "name the volumes that it needs");
-                self.says.service = None;
-                if self.says.is_refused(to) {
-                    self.spec.services.remove(&self.services.get(to));
+        for _ in 0..takes.len() {
+            let mut changed = false;
+            for (to, from, _, item) in &takes {
+                if self.says.is_refused(from) && !self.says.is_refused(to) {
+                    changed = true;
+                    self.says.service = Some((*to).to_owned());
+                    let message = format!("'{from}', whose volumes it takes, cannot be in the stack");
+                    self.says.refused(*item, code::WITH_REFUSED, &message, "name the volumes that it needs");
+                    self.says.service = None;
                 }
             }
+            if !changed {
+                break;
+            }
         }
+        self.unsaid_files();
     }
 
     /// Volumes and configs that no service of the stack mounts.

@@ -254,7 +254,7 @@ impl<'a> Mapper<'a> {
         self.scan_configs();
         self.infer_ports();
         self.infer_names();
-        self.judge_volumes();
+        self.take_volumes();
     }
 
     /// Keys with one fate whatever they say, and those of which nothing was said.
@@ -281,6 +281,7 @@ impl<'a> Mapper<'a> {
         let used: BTreeSet<String> =
             self.spec.services.values().flat_map(|service| service.networks.keys().cloned()).collect();
         self.spec.networks.retain(|name, _| used.contains(name) || name == "default");
+        self.judge_volumes();
     }
 
     fn settle(&mut self, node: &'a Node, path: &mut Vec<&'a str>) {

@@ -280,3 +280,12 @@ fn a_choice_that_chooses_nothing_is_said() {
     let said: Vec<&str> = unknown.filter_map(|finding| finding.outcome.message.split(" chooses").next()).collect();
     assert_eq!(said, ["--volume dta", "--bind ./y"]);
 }
+
+#[test]
+fn shared_memory_is_mounted_once() {
+    let service = super::tests::service("shm_size: 1g\ntmpfs: ['/dev/shm:size=1g', /run]");
+    assert_eq!(service["mounts"], json!({"/run": {"tmpfs": {}}}));
+    assert_eq!(service["shmSize"], "1Gi");
+    let service = super::tests::service("tmpfs: ['/dev/shm:size=1g']");
+    assert_eq!(service["mounts"], json!({"/dev/shm": {"tmpfs": {"size": "1Gi"}}}));
+}
