@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use appstack::cli::{
-    answer, check, diff, down, events, graph, history, render, restart, rollback, run, scale, status, suspend, tree,
-    validate, wait,
+    answer, check, diff, down, events, explain, graph, history, render, restart, rollback, run, scale, status, suspend,
+    tree, validate, wait,
 };
 use appstack::generate;
 use clap::{Parser, Subcommand};
@@ -37,6 +37,7 @@ enum Command {
     Resume(suspend::ResumeArgs),
     Down(down::DownArgs),
     Check(check::CheckArgs),
+    Explain(explain::Args),
     /// Print the CustomResourceDefinition
     Crd,
     /// Print the ClusterRole that the operator needs
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         Command::Scale(args) => scale::run(&args),
         Command::Down(args) => down::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Crd => generated(generate::crd_yaml(), "CustomResourceDefinition"),
         Command::Rbac => generated(generate::rbac_yaml(), "ClusterRole"),
     }

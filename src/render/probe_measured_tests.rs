@@ -37,11 +37,11 @@ impl Case {
 /// All moments that were seen lie within the bounds, and come to a quarter of a period near both.
 fn fills(what: &str, seen: &[u64], (least, most): (u64, u64), period: u64, case: &Case) {
     let (least, most) = (1000 * least, 1000 * most);
-    let (first, last) = (*seen.iter().min().unwrap(), *seen.iter().max().unwrap());
-    let near = first <= least + period / 4 && last + period / 4 >= most;
+    let (soonest, latest) = (*seen.iter().min().unwrap(), *seen.iter().max().unwrap());
+    let near = soonest <= least + period / 4 && latest + period / 4 >= most;
     assert!(
-        least <= first && last <= most && near,
-        "{}: {what} from {first} to {last}, not {least} to {most}",
+        least <= soonest && latest <= most && near,
+        "{}: {what} from {soonest} to {latest}, not {least} to {most}",
         case.name
     );
 }

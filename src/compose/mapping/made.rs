@@ -57,6 +57,9 @@ impl Mapper<'_> {
 
     /// The name in `spec.secrets` of the Secret `name` that is made, which is declared there.
     fn generated(&mut self, name: &str) -> String {
+        if self.made.contains_key(name) && self.spec.secrets.contains_key(name) {
+            return name.to_owned();
+        }
         let name = if self.is_external(name) { numbered(&format!("{name}-generated"), 1, 40) } else { name.to_owned() };
         let secret = Secret { secret_name: name.clone(), key: None };
         self.spec.secrets.entry(name.clone()).or_insert(secret);

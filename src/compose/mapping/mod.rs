@@ -14,13 +14,16 @@
 //! | [`command`] | `command`, `entrypoint` |
 //! | [`env`] | `environment`, `env_file`, `models` |
 //! | [`ports`], [`networks`] | `ports`, `expose`; `networks`, `network_mode`, names, `dns`, `extra_hosts` |
-//! | [`volumes`] | `volumes`, `tmpfs`, `configs`, `secrets`, `volumes_from` |
+//! | [`volumes`], [`mounts`], [`storage`] | `volumes` of the project; `volumes`, `tmpfs`, `volumes_from` of services; what is known of them so far |
+//! | [`binds`], [`project_files`] | folders and files of this computer; `configs`, `secrets` |
+//! | [`judge`] | what all users of a volume decide together |
 //! | [`health`], [`order`], [`hooks`], [`update`] | `healthcheck`; `depends_on`, `restart`, Jobs; hooks and stopping; `update_config` |
 //! | [`texts`], [`hosts`] | what values dial |
 //! | [`resources`], [`devices`], [`placement`], [`security`] | limits, devices; nodes; users and rights |
 
 #![allow(dead_code, clippy::unused_self)] // until every key is mapped
 
+mod binds;
 pub mod choices;
 pub mod code;
 mod command;
@@ -31,23 +34,31 @@ mod health;
 mod hooks;
 mod hosts;
 mod image;
+mod judge;
 pub mod known_images;
 mod made;
+mod mounts;
 pub mod names;
 mod networks;
 mod order;
 mod placement;
 mod ports;
 mod process;
+mod project_files;
 mod resources;
 pub mod says;
 mod security;
+mod storage;
 pub mod table;
 mod texts;
 mod units;
 mod update;
 mod volumes;
 
+#[cfg(test)]
+mod file_tests;
+#[cfg(test)]
+mod storage_tests;
 #[cfg(test)]
 mod tests;
 
@@ -63,7 +74,7 @@ use texts::Texts;
 
 use super::Loaded;
 use super::account::Account;
-use super::files::Files;
+use super::files::{Files, Reader};
 use super::node::{At, Entry, Holds, Node};
 use super::project::Project;
 use crate::api::{AppStack, AppStackSpec, Publish, PublishType, Service};
@@ -128,6 +139,8 @@ struct Mapper<'a> {
     project: &'a Project,
     loaded: &'a Loaded,
     files: &'a dyn Files,
+    /// Reads files that go along.
+    reader: Reader<'a>,
     choices: &'a Choices,
     services: Labels,
     networks: Labels,
@@ -136,6 +149,7 @@ struct Mapper<'a> {
     secrets: Labels,
     says: Says<'a>,
     spec: AppStackSpec,
+    storage: storage::Storage<'a>,
     made: BTreeMap<String, MadeSecret>,
     carries: Vec<Carry>,
     comments: BTreeMap<String, String>,
@@ -178,6 +192,7 @@ impl<'a> Mapper<'a> {
             project,
             loaded,
             files,
+            reader: Reader::within(files, loaded.roots.clone()),
             choices,
             services: labels("services", 53),
             networks: labels("networks", 40),
@@ -186,6 +201,7 @@ impl<'a> Mapper<'a> {
             secrets: labels("secrets", 40),
             says: Says::new(loaded, choices),
             spec: AppStackSpec::default(),
+            storage: storage::Storage::default(),
             made: BTreeMap::new(),
             carries: Vec::new(),
             comments: BTreeMap::new(),
@@ -238,7 +254,7 @@ impl<'a> Mapper<'a> {
         self.scan_configs();
         self.infer_ports();
         self.infer_names();
-        self.judge_volumes();
+        self.take_volumes();
     }
 
     /// Keys with one fate whatever they say, and those of which nothing was said.
@@ -265,6 +281,7 @@ impl<'a> Mapper<'a> {
         let used: BTreeSet<String> =
             self.spec.services.values().flat_map(|service| service.networks.keys().cloned()).collect();
         self.spec.networks.retain(|name, _| used.contains(name) || name == "default");
+        self.judge_volumes();
     }
 
     fn settle(&mut self, node: &'a Node, path: &mut Vec<&'a str>) {

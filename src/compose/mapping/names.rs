@@ -49,9 +49,9 @@ impl Labels {
         self.of.get(name).cloned().unwrap_or_else(|| label(name))
     }
 
-    /// Whether something is called so.
-    pub fn has_label(&self, label: &str) -> bool {
-        self.of.values().any(|of| of == label)
+    /// Whether a name has this label.
+    pub fn has(&self, label: &str) -> bool {
+        self.of.values().any(|own| own == label)
     }
 
     /// Names that became others.
@@ -90,7 +90,7 @@ pub fn label(text: &str) -> String {
 }
 
 /// Four hex digits of a text.
-fn digits(text: &str) -> String {
+pub(super) fn digits(text: &str) -> String {
     Digest::of(&json!(text)).hex8().chars().take(4).collect()
 }
 

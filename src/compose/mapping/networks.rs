@@ -113,7 +113,7 @@ impl<'a> Mapper<'a> {
         if name == of.name || name == self.services.get(of.name) {
             return self.says.nothing(alias, "it is the service's own name");
         }
-        if self.services.has_label(name) {
+        if self.services.has(name) {
             let message = format!("'{name}' is the name of another service, and a name cannot mean both");
             return self.says.refused(alias, code::ALIAS, &message, "take another name");
         }
@@ -223,7 +223,7 @@ impl<'a> Mapper<'a> {
     pub(super) fn infer_names(&mut self) {
         for link in std::mem::take(&mut self.links) {
             self.says.service = Some(link.of.clone());
-            if is_label(&link.alias, 63) && !self.services.has_label(&link.alias) {
+            if is_label(&link.alias, 63) && !self.services.has(&link.alias) {
                 self.add_alias(&link.of, &link.alias);
             } else if !self.project.services().any(|(name, _)| *name == link.alias) {
                 let message = format!("'{}' cannot be the name of a Service", link.alias);
@@ -245,7 +245,7 @@ impl<'a> Mapper<'a> {
         let host = entry.value.as_text().unwrap_or_default();
         if host.is_empty() || host == service || self.texts.mentions(host).next().is_none() {
             self.says.nothing(entry, "nothing in the project dials it: pods have names of their own");
-        } else if self.services.has_label(host) {
+        } else if self.services.has(host) {
             let message = format!("'{host}' is the name of another service, and a name cannot mean both");
             self.says.refused(entry, code::ALIAS, &message, "dial the service by its own name");
         } else if is_label(host, 63) {
