@@ -44,6 +44,7 @@ impl Walk<'_> {
         let text = if written.contains('$') {
             let mut filler = Filler::new(self.lookup);
             let outcome = filler.fill(&written);
+            self.notes.hide(at, filler.used);
             for name in filler.unset {
                 if self.warned.insert(name.clone()) {
                     let message = format!("the variable {name} is not set: it is taken as blank");

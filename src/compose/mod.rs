@@ -7,7 +7,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`discover`] | which files, which folder, which variables, which name |
-//! | [`yaml`], [`scalar`], [`node`] | a text as values with places |
+//! | [`yaml`], [`scalar`], [`node`](crate::yaml::node) | a text as values with places |
 //! | [`interpolate`], [`fill`] | variables |
 //! | [`dotenv`], [`env_files`] | `.env`, `env_file`, `label_file` |
 //! | [`model`] | files put together |
@@ -18,11 +18,15 @@
 //! | [`shapes`], [`decode`], [`units`], [`words`] | types |
 //! | [`check`], [`up`] | consistency |
 //! | [`project`], [`account`] | the result |
+//! | [`problem`], [`code`] | what is wrong with it |
 //!
 //! Files come from a [`files::Files`]: nothing outside the project folder is read unless the user named it, nothing from the network, and
 //! sizes, depths and copies are bounded.
 
 #![allow(clippy::single_match_else)] // two outcomes of one question read better side by side
+
+#[macro_use]
+pub mod code;
 
 pub mod account;
 mod canonical;
@@ -41,7 +45,6 @@ pub mod mapping;
 mod merge;
 mod model;
 mod mounts;
-pub mod node;
 mod normalise;
 pub mod notes;
 mod paths;
@@ -60,7 +63,11 @@ pub mod words;
 mod yaml;
 
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
 mod tests;
+
+pub use crate::yaml::node;
 
 use std::path::PathBuf;
 
@@ -69,7 +76,7 @@ use interpolate::Variables;
 use model::{Loader, Parsed, Scope};
 use node::At;
 use notes::{Notes, Settled};
-use problem::{Problem, Severity, Sources, Told, code};
+use problem::{Problem, Severity, Sources, Told};
 use project::Project;
 
 /// What the command line and the environment say.
@@ -104,7 +111,11 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
     /// The texts of all files that were read.
     pub sources: Sources,
+    /// What the files say, key by key.
+    keys: Vec<account::Key>,
     notes: Notes,
+    /// The folders and files that may be read.
+    roots: Vec<PathBuf>,
 }
 
 impl Loaded {
@@ -117,6 +128,12 @@ impl Loaded {
     /// the whole item; a name alone, whose value is that of the variable, is `NAME=${NAME}`.
     pub fn template(&self, at: At) -> Option<(&str, &Variables)> {
         self.notes.templated(at)
+    }
+
+    /// Puts the names of variables where a problem at a value has what they brought in: that may be a secret. Those of the loader itself
+    /// are so already.
+    pub fn redact(&self, problem: &mut Problem) {
+        self.notes.redact(problem);
     }
 
     /// The errors.
@@ -133,14 +150,15 @@ pub fn load(files: &dyn Files, options: &Options) -> Loaded {
     }
     let mut loader = Loader::new(reader, options.environment.get("HOME").cloned());
     let project = project_of(&mut loader, options).ok();
-    let Loader { sources, mut notes, bases, .. } = loader;
+    let Loader { reader, sources, keys, mut notes, bases, .. } = loader;
     for (base, _) in bases.values() {
         notes.settle_rest(base, Settled::Unused);
     }
     let mut problems = std::mem::take(&mut notes.problems);
+    problems.iter_mut().for_each(|problem| notes.redact(problem));
     problems.sort_by_key(|problem| (problem.at.file, problem.at.start));
     problems.dedup();
-    Loaded { project, problems, sources, notes }
+    Loaded { project, problems, sources, keys, notes, roots: reader.roots().to_vec() }
 }
 
 fn project_of(loader: &mut Loader<'_>, options: &Options) -> Result<Project, Told> {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::account::{self, Key};
 use super::files::{self, Reader};
 use super::interpolate::Variables;
 use super::node::{At, Entry, FileId, Holds, Map, Node};
@@ -36,6 +37,8 @@ pub struct Loader<'a> {
     pub sources: Sources,
     /// Problems, and what became of what.
     pub notes: Notes,
+    /// What the files say, key by key.
+    pub keys: Vec<Key>,
     /// Where `~` is.
     pub home: Option<String>,
     /// Files that services extend, by path; out while one of their services is looked for.
@@ -53,6 +56,7 @@ impl<'a> Loader<'a> {
             reader,
             sources: Sources::default(),
             notes: Notes::default(),
+            keys: Vec::new(),
             home,
             bases: HashMap::new(),
             data: HashMap::new(),
@@ -80,6 +84,7 @@ impl<'a> Loader<'a> {
                 return Err(Told);
             }
         };
+        account::leaves(&documents, &mut self.keys);
         for document in &documents {
             if document.as_map().is_none() {
                 let at = document.at;
@@ -140,7 +145,7 @@ impl<'a> Loader<'a> {
             }
         }
         self.notes.sound()?;
-        let mut project = Node::new(At::NOWHERE, Holds::Map(Map::new()));
+        let mut project = Node::new(At::NOWHERE, Holds::Map(Map::default()));
         for (path, document, tags) in filled {
             let mut included = scope.included.clone();
             included.push(path.clone());
@@ -193,7 +198,7 @@ impl<'a> Loader<'a> {
         if let Some(base) = self.bases.remove(path) {
             return Ok(base);
         }
-        let mut model = Node::new(At::NOWHERE, Holds::Map(Map::new()));
+        let mut model = Node::new(At::NOWHERE, Holds::Map(Map::default()));
         let mut tags = Paths::new();
         for document in self.parse(path, from)? {
             let (document, these) = self.filled(document, environment);

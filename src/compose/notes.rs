@@ -1,6 +1,6 @@
 //! What the loader notes on its way: problems, and what it has settled itself.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::interpolate::Variables;
 use super::node::{At, FileId, Holds, Node};
@@ -30,6 +30,8 @@ const MOST_PORTS: usize = 20_000;
 
 /// Bytes that variables may bring into the values of a project.
 const MOST_FILLED: usize = 64 << 20;
+/// Bytes of a value that may be a secret.
+const SHORTEST_SECRET: usize = 4;
 /// Problems that are told; there may be one for each of 250,000 values.
 const MOST_PROBLEMS: usize = 1_000;
 
@@ -46,6 +48,10 @@ pub struct Notes {
     settled: HashMap<(FileId, u32), Settled>,
     templates: HashMap<(FileId, u32), Template>,
     scopes: Vec<Variables>,
+    /// Values into which variables brought something.
+    filled_at: BTreeSet<(FileId, u32)>,
+    /// These variables, with what they brought in: it may be a secret.
+    hidden: BTreeSet<(String, String)>,
 }
 
 /// A value as it stands in the file, and which variables it saw.
@@ -65,6 +71,8 @@ impl Default for Notes {
             settled: HashMap::new(),
             templates: HashMap::new(),
             scopes: Vec::new(),
+            filled_at: BTreeSet::new(),
+            hidden: BTreeSet::new(),
         }
     }
 }
@@ -84,6 +92,32 @@ impl Notes {
         let left = self.filled.checked_sub(bytes);
         self.filled = left.unwrap_or(0);
         left.is_some()
+    }
+
+    /// Notes what variables brought into the value at `at`.
+    pub fn hide(&mut self, at: At, used: Variables) {
+        // Shorter words are no secrets, and stand in any message.
+        let mut used = used.into_iter().filter(|(_, value)| value.len() >= SHORTEST_SECRET).peekable();
+        if used.peek().is_some() && at.is_written() {
+            self.filled_at.insert((at.file, at.start));
+            self.hidden.extend(used);
+        }
+    }
+
+    /// Puts the names of variables where a problem has their values.
+    pub fn redact(&self, problem: &mut Problem) {
+        let At { file, start, end } = problem.at;
+        let places = (file, start)..(file, end.max(start.saturating_add(1)));
+        if !problem.at.is_written() || self.filled_at.range(places).next().is_none() {
+            return;
+        }
+        for (name, value) in &self.hidden {
+            for text in [&mut problem.message, &mut problem.help] {
+                if text.contains(value.as_str()) {
+                    *text = text.replace(value.as_str(), &format!("${{{name}}}"));
+                }
+            }
+        }
     }
 
     /// Fails if there is an error among the problems.

@@ -91,6 +91,10 @@ pub const EXTERNAL_LINK: Code = Code("C1215");
 pub const HOST_GATEWAY: Code = Code("C1216");
 /// `dns` and `domainname`.
 pub const DNS: Code = Code("C1217");
+/// A host name with several addresses.
+pub const HOST_ALIAS: Code = Code("C1219");
+/// A port that is none.
+pub const EXPOSE: Code = Code("C1220");
 /// A service whose every address is looked up.
 pub const DISCOVERED: Code = Code("C1218");
 
@@ -176,6 +180,8 @@ pub const HOOK: Code = Code("C1508");
 pub const STOP_SIGNAL: Code = Code("C1509");
 /// A check by curl or wget.
 pub const PROBE_PROGRAM: Code = Code("C1510");
+/// More pods than a service has.
+pub const REPLICAS: Code = Code("C1512");
 /// A dependency on a service that is not in the stack.
 pub const DEPENDENCY: Code = Code("C1511");
 

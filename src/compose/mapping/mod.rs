@@ -7,41 +7,56 @@
 //! | file | which keys |
 //! |---|---|
 //! | [`choices`], [`says`], [`table`], [`code`], [`names`] | what the user chose, what was said, every key, the codes, names |
+//! | [`extension`] | `x-appstack`, typed |
+//! | [`made`], [`known_images`] | Secrets that are made beside the stack; what is known of images |
 //! | [`image`] | `image`, `build`, `pull_policy`, `platform`, `runtime` |
 //! | [`process`] | `working_dir`, `stdin_open`, `tty`, `init`, labels, annotations |
 //! | [`command`] | `command`, `entrypoint` |
 //! | [`env`] | `environment`, `env_file`, `models` |
 //! | [`ports`], [`networks`] | `ports`, `expose`; `networks`, `network_mode`, names, `dns`, `extra_hosts` |
-//! | [`volumes`] | `volumes`, `tmpfs`, `configs`, `secrets`, `volumes_from` |
+//! | [`volumes`], [`mounts`], [`storage`] | `volumes` of the project; `volumes`, `tmpfs`, `volumes_from` of services; what is known of them so far |
+//! | [`binds`], [`project_files`] | folders and files of this computer; `configs`, `secrets` |
+//! | [`judge`] | what all users of a volume decide together |
 //! | [`health`], [`order`], [`hooks`], [`update`] | `healthcheck`; `depends_on`, `restart`, Jobs; hooks and stopping; `update_config` |
 //! | [`texts`], [`hosts`] | what values dial |
-//! | [`resources`], [`placement`], [`security`] | limits, devices; nodes; users and rights |
+//! | [`resources`], [`devices`], [`placement`], [`security`] | limits, devices; nodes; users and rights |
 
 #![allow(dead_code, clippy::unused_self)] // until every key is mapped
 
+mod binds;
 pub mod choices;
 pub mod code;
 mod command;
+mod devices;
 mod env;
+mod extension;
 mod health;
 mod hooks;
 mod hosts;
 mod image;
+mod judge;
+pub mod known_images;
+mod made;
+mod mounts;
 pub mod names;
 mod networks;
 mod order;
 mod placement;
 mod ports;
 mod process;
+mod project_files;
 mod resources;
 pub mod says;
 mod security;
+mod storage;
 pub mod table;
 mod texts;
 mod units;
 mod update;
 mod volumes;
 
+#[cfg(test)]
+mod storage_tests;
 #[cfg(test)]
 mod tests;
 
@@ -57,7 +72,7 @@ use texts::Texts;
 
 use super::Loaded;
 use super::account::Account;
-use super::files::Files;
+use super::files::{Files, Reader};
 use super::node::{At, Entry, Holds, Node};
 use super::project::Project;
 use crate::api::{AppStack, AppStackSpec, Publish, PublishType, Service};
@@ -113,6 +128,7 @@ pub fn map(loaded: &Loaded, files: &dyn Files, choices: &Choices) -> Option<Mapp
     }
     mapper.across();
     mapper.rest();
+    mapper.drop_refused();
     Some(mapper.end())
 }
 
@@ -121,6 +137,8 @@ struct Mapper<'a> {
     project: &'a Project,
     loaded: &'a Loaded,
     files: &'a dyn Files,
+    /// Reads files that go along.
+    reader: Reader<'a>,
     choices: &'a Choices,
     services: Labels,
     networks: Labels,
@@ -129,10 +147,13 @@ struct Mapper<'a> {
     secrets: Labels,
     says: Says<'a>,
     spec: AppStackSpec,
+    storage: storage::Storage<'a>,
     made: BTreeMap<String, MadeSecret>,
     carries: Vec<Carry>,
     comments: BTreeMap<String, String>,
     texts: Texts<'a>,
+    links: Vec<networks::Link>,
+    jobs: BTreeMap<&'a str, order::Ends>,
 }
 
 /// A service on its way.
@@ -169,6 +190,7 @@ impl<'a> Mapper<'a> {
             project,
             loaded,
             files,
+            reader: Reader::within(files, loaded.roots.clone()),
             choices,
             services: labels("services", 53),
             networks: labels("networks", 40),
@@ -177,11 +199,19 @@ impl<'a> Mapper<'a> {
             secrets: labels("secrets", 40),
             says: Says::new(loaded, choices),
             spec: AppStackSpec::default(),
+            storage: storage::Storage::default(),
             made: BTreeMap::new(),
             carries: Vec::new(),
             comments: BTreeMap::new(),
             texts: Texts::of(project),
+            links: Vec::new(),
+            jobs: order::jobs(project, choices),
         }
+    }
+
+    /// The name of the stack.
+    fn stack_name(&self) -> String {
+        names::label(&self.project.name)
     }
 
     /// What stands above services.
@@ -213,39 +243,42 @@ impl<'a> Mapper<'a> {
         self.resources(&of, &mut service);
         self.placement(&of, &mut service);
         self.security(&of, &mut service);
-        self.settle_service(&of);
         self.says.service = None;
         self.spec.services.insert(self.services.get(name), service);
     }
 
-    /// What several services decide together, and services that are not written.
+    /// What several services decide together.
     fn across(&mut self) {
-        let gone: BTreeSet<&str> =
-            self.project.services().map(|(name, _)| name.as_str()).filter(|name| self.says.is_refused(name)).collect();
-        for name in &gone {
-            self.spec.services.remove(&self.services.get(name));
-        }
-        self.without(&gone);
         self.scan_configs();
         self.infer_ports();
         self.infer_names();
         self.judge_volumes();
-        let used: BTreeSet<String> =
-            self.spec.services.values().flat_map(|service| service.networks.keys().cloned()).collect();
-        self.spec.networks.retain(|name, _| used.contains(name));
     }
 
-    /// Keys of a service with one fate whatever they say.
-    fn settle_service(&mut self, of: &Of<'a>) {
-        self.settle(of.node, &mut vec!["services", "*"]);
-    }
-
-    /// The same for everything else.
+    /// Keys with one fate whatever they say, and those of which nothing was said.
     fn rest(&mut self) {
+        for (name, entry) in self.project.services() {
+            self.says.service = Some(name.clone());
+            self.settle(&entry.value, &mut vec!["services", "*"]);
+        }
+        self.says.service = None;
         let root = &self.project.root;
         for (key, entry) in root.as_map().into_iter().flatten().filter(|(key, _)| *key != "services") {
             self.settle_entry(entry, &mut vec![key.as_str()]);
         }
+    }
+
+    /// Takes out services of which something was refused, and networks that nobody is left to join.
+    fn drop_refused(&mut self) {
+        let services = self.project.services().map(|(name, _)| name.as_str());
+        let gone: BTreeSet<&str> = services.filter(|name| self.says.is_refused(name)).collect();
+        for name in &gone {
+            self.spec.services.remove(&self.services.get(name));
+        }
+        self.without(&gone);
+        let used: BTreeSet<String> =
+            self.spec.services.values().flat_map(|service| service.networks.keys().cloned()).collect();
+        self.spec.networks.retain(|name, _| used.contains(name) || name == "default");
     }
 
     fn settle(&mut self, node: &'a Node, path: &mut Vec<&'a str>) {
@@ -277,15 +310,14 @@ impl<'a> Mapper<'a> {
             return self.say_fate(entry.into(), fate);
         }
         self.settle(&entry.value, path);
-        let has_parts = match &entry.value.holds {
-            Holds::Map(map) => !map.is_empty(),
-            Holds::List(items) => !items.is_empty(),
-            _ => false,
-        };
-        if entry.value.is_null() {
-            self.says.nothing(entry, "it says nothing");
-        } else if entry.at.is_written() && !has_parts && !self.says.has_said(entry.at) {
-            self.say_fate(entry.into(), fate);
+        if !entry.at.is_written() || self.says.has_said(entry.at) {
+            return;
+        }
+        // A short form, such as a text that became a list, is what its parts are; so is a map, of which the file has all keys.
+        match self.says.worst_below(&entry.value) {
+            Some(outcome) => self.says.repeat(entry.at, outcome),
+            None if is_empty(&entry.value) => self.says.nothing(entry, "it says nothing"),
+            None => self.say_fate(entry.into(), fate),
         }
     }
 
@@ -311,7 +343,7 @@ impl<'a> Mapper<'a> {
     }
 
     fn end(self) -> Mapped {
-        let mut stack = AppStack::new(&names::label(&self.project.name), self.spec);
+        let mut stack = AppStack::new(&self.stack_name(), self.spec);
         let renamed = renamed(&[
             ("services", &self.services),
             ("networks", &self.networks),
@@ -337,6 +369,16 @@ fn renamed(all: &[(&str, &Labels)]) -> String {
         .iter()
         .flat_map(|(section, labels)| labels.changed().map(move |(name, label)| format!("{section}/{name}={label}")));
     lines.collect::<Vec<_>>().join(",")
+}
+
+/// Whether a value says nothing.
+fn is_empty(node: &Node) -> bool {
+    match &node.holds {
+        Holds::Null => true,
+        Holds::Map(map) => map.is_empty(),
+        Holds::List(items) => items.is_empty(),
+        _ => false,
+    }
 }
 
 /// The name of a field of a service, for the report.

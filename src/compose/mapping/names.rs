@@ -49,6 +49,11 @@ impl Labels {
         self.of.get(name).cloned().unwrap_or_else(|| label(name))
     }
 
+    /// Whether a name has this label.
+    pub fn has(&self, label: &str) -> bool {
+        self.of.values().any(|own| own == label)
+    }
+
     /// Names that became others.
     pub fn changed(&self) -> impl Iterator<Item = (&str, &str)> {
         self.of.iter().filter(|(name, label)| name != label).map(|(name, label)| (name.as_str(), label.as_str()))
@@ -85,7 +90,7 @@ pub fn label(text: &str) -> String {
 }
 
 /// Four hex digits of a text.
-fn digits(text: &str) -> String {
+pub(super) fn digits(text: &str) -> String {
     Digest::of(&json!(text)).hex8().chars().take(4).collect()
 }
 

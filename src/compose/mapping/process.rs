@@ -63,7 +63,7 @@ impl<'a> Mapper<'a> {
 /// A qualified name of Kubernetes that is not the operator's own.
 ///
 /// <https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations/#syntax-and-character-set>
-fn is_annotation(name: &str) -> bool {
+pub(super) fn is_annotation(name: &str) -> bool {
     let (prefix, local) = name.split_once('/').map_or((None, name), |(prefix, local)| (Some(prefix), local));
     let ends = |text: &str, fits: fn(char) -> bool| text.starts_with(fits) && text.ends_with(fits);
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::choices::Choices;
 use crate::compose::Loaded;
 use crate::compose::account::Account;
-use crate::compose::node::{At, Entry, Node};
+use crate::compose::node::{At, Entry, Holds, Node};
 use crate::compose::problem::Code;
 
 /// What became of a key, by the classes of the report.
@@ -144,6 +144,22 @@ impl<'a> Says<'a> {
         if class == Class::Refused || (new && matches!(class, Class::Approximated | Class::Ignored)) {
             self.findings.push(Finding { at: place.at, service: self.service.clone(), outcome });
         }
+    }
+
+    /// The worst of what was said of the keys and items in a value; of those alike, the first.
+    pub(super) fn worst_below(&self, node: &Node) -> Option<Rc<Outcome>> {
+        let of = |at: At, node: &Node| self.account.said_at(at).first().cloned().or_else(|| self.worst_below(node));
+        let found: Vec<Rc<Outcome>> = match &node.holds {
+            Holds::Map(map) => map.values().filter_map(|entry| of(entry.at, &entry.value)).collect(),
+            Holds::List(items) => items.iter().filter_map(|item| of(item.at, item)).collect(),
+            _ => Vec::new(),
+        };
+        found.into_iter().reduce(|worst, other| if other.class > worst.class { other } else { worst })
+    }
+
+    /// Says of one key what was said of another, without another finding.
+    pub(super) fn repeat(&mut self, at: At, outcome: Rc<Outcome>) {
+        self.account.say(at, outcome);
     }
 
     /// Whether something of a service was refused.
