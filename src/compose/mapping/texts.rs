@@ -211,7 +211,7 @@ impl<'a> Texts<'a> {
     }
 }
 
-impl<'a> Mapper<'a> {
+impl Mapper<'_> {
     /// Scans the contents of the configs that services mount: files that were bound are among them.
     pub(super) fn scan_configs(&mut self) {
         for (name, entry) in self.project.services() {
