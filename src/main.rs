@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use appstack::cli::{
-    answer, check, copy, diff, down, events, exec, graph, history, logs, port_forward, ps, render, restart, rollback,
-    run, scale, status, suspend, tree, validate, wait,
+    answer, check, copy, diff, down, events, exec, explain, graph, history, logs, port_forward, ps, render, restart,
+    rollback, run, scale, status, suspend, tree, validate, wait,
 };
 use appstack::generate;
 use clap::{Parser, Subcommand};
@@ -43,6 +43,7 @@ enum Command {
     Copy(copy::CopyArgs),
     Down(down::DownArgs),
     Check(check::CheckArgs),
+    Explain(explain::Args),
     /// Print the CustomResourceDefinition
     Crd,
     /// Print the ClusterRole that the operator needs
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         Command::Copy(args) => copy::run(&args),
         Command::Down(args) => down::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Crd => generated(generate::crd_yaml(), "CustomResourceDefinition"),
         Command::Rbac => generated(generate::rbac_yaml(), "ClusterRole"),
     }

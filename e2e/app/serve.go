@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,8 +29,11 @@ const controlPort = "7070"
 //	APP_DIE_AFTER      a duration after which it ends with APP_EXIT (default 1)
 //	APP_STOP_AFTER     how long it takes to end after a signal, still answering
 //	APP_APPEND         a file to which POST /append adds a numbered record
+//
+// and the knobs of steered.go.
 type server struct {
 	begin time.Time
+	steer *steering
 	after time.Duration
 
 	lock   sync.Mutex
@@ -39,8 +43,11 @@ type server struct {
 }
 
 func serve([]string) error {
+	if first() {
+		return nil
+	}
 	s := &server{
-		begin: time.Now(), since: time.Now(), after: duration("APP_HEALTHY_AFTER"),
+		begin: time.Now(), steer: newSteering(), since: time.Now(), after: duration("APP_HEALTHY_AFTER"),
 		health: cmp.Or(os.Getenv("APP_HEALTH"), "ok"), probes: map[string]int{},
 	}
 	signals := make(chan os.Signal, 4)
@@ -52,10 +59,11 @@ func serve([]string) error {
 	if err := s.listen(); err != nil {
 		return err
 	}
+	go s.steer.follow()
 	fmt.Println("serving", os.Args)
 	got := <-signals
 	fmt.Println("stopping on", got)
-	time.Sleep(duration("APP_STOP_AFTER"))
+	time.Sleep(max(duration("APP_STOP_AFTER"), knobTime("delete-delay", 0)))
 	return nil
 }
 
@@ -64,10 +72,18 @@ func (s *server) listen() error {
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true) // gRPC
 	h := &http.Server{Handler: s, Protocols: &protocols}
-	for port := range strings.SplitSeq(cmp.Or(os.Getenv("APP_LISTEN"), "8080")+","+controlPort, ",") {
+	ports := strings.Split(cmp.Or(os.Getenv("APP_LISTEN"), "8080"), ",")
+	certain := len(ports)
+	if declared, _ := annotation("listen"); declared != "" {
+		ports = append(ports, strings.Split(declared, ",")...)
+	}
+	for i, port := range append(ports, controlPort) {
+		if slices.Contains(ports[:min(i, len(ports))], port) {
+			continue
+		}
 		l, err := net.Listen("tcp", ":"+port)
 		if err != nil {
-			if port == controlPort {
+			if i >= certain || steered() {
 				fmt.Println(err) // another container of the pod has it
 				continue
 			}
@@ -103,7 +119,7 @@ func (s *server) healthy(asker string) bool {
 		d, err := time.ParseDuration(period)
 		ok = err == nil && d > 0 && time.Since(since)/d%2 == 0
 	}
-	ok = ok && time.Since(s.begin) >= s.after
+	ok = ok && time.Since(s.begin) >= s.after && (!steered() && knob("mode")+knob("ready-delay") == "" || s.steer.ready())
 	s.lock.Lock()
 	s.probes[fmt.Sprintf("%s %v", asker, ok)]++
 	s.lock.Unlock()

@@ -79,6 +79,8 @@ func (c *cluster) startServers(port int) error {
 			"--kubelet-preferred-address-types=InternalIP", "--kubelet-certificate-authority=pki/ca.crt",
 			"--kubelet-client-certificate=pki/kubelet-client.crt", "--kubelet-client-key=pki/kubelet-client.key",
 			"--enable-aggregator-routing=true", // no kube-proxy where the API server is
+			// Tests steer pods by one; see e2e/src/steered.rs.
+			"--feature-gates=MutatingAdmissionPolicy=true", "--runtime-config=admissionregistration.k8s.io/v1beta1=true",
 		}
 	}
 	return c.start("kube-apiserver", append(reach,

@@ -100,6 +100,7 @@ evictionHard: {memory.available: 50Mi, nodefs.available: "0%%", nodefs.inodesFre
 nodeStatusUpdateFrequency: 2s
 nodeLeaseDurationSeconds: 10
 syncFrequency: 10s
+volumeStatsAggPeriod: 10s
 maxPods: 240
 kubeAPIQPS: 100
 kubeAPIBurst: 200

@@ -1,5 +1,5 @@
 #!/bin/sh
-# `make e2e-kind`: the tests of real nodes that need no bench, on a kind cluster. Needs kind and a container engine.
+# `make e2e-kind`: the live tests, and those of real nodes that need no bench, on a kind cluster. Needs kind and a container engine.
 set -eu
 cd "$(dirname "$0")/../.."
 for program in kind docker; do

@@ -4,8 +4,8 @@
 #   make node-build             build the nodes and their images (about 15 minutes the first time)
 #   make node-up [NAME=dev]     start two nodes and a control plane (root); prints KUBECONFIG=... and more
 #   make node-down [NAME=dev]   end them (NAME=all: all of this machine)
-#   make e2e                    the tests that need real nodes, on a pair of their own
-#   make e2e-kind               those that need no bench, on kind (a container engine)
+#   make e2e                    the live tests, and those that need real nodes, on a pair of their own
+#   make e2e-kind               the same without what needs a bench, on kind (a container engine)
 #   make node-selftest          check the nodes themselves, and that nothing is left of them
 
 NODE_NAME = $(if $(findstring command,$(origin NAME)),$(NAME),dev)

@@ -1,11 +1,12 @@
 #!/bin/sh
-# `make e2e`: what only real nodes can show, and some of the live tests, on a bench of its own; or on the one of E2E_KUBECONFIG and E2E_NODES; or on any
-# cluster of E2E_KUBECONFIG that has the stand-ins, without what needs a bench. Ends with a table.
+# `make e2e`: the tests that only real nodes can show, and all live tests, on a bench of its own; or on the one of E2E_KUBECONFIG
+# and E2E_NODES; or on any cluster of E2E_KUBECONFIG that has the stand-ins, without what needs a bench. Ends with a table.
 #   e2e/node/test.sh [FILTER...]
 set -eu
 cd "$(dirname "$0")/../.."
 cargo build --bin appstack
 cargo test --package e2e --test node --test live --no-run
+cargo build --package e2e --bin simulated
 if [ -z "${E2E_KUBECONFIG:-}" ]; then
   e2e/cluster/build.sh target/cluster/bin
   e2e/node/build.sh
@@ -25,17 +26,27 @@ export E2E_TABLE="$PWD/target/e2e/table.tsv"
 : > "$E2E_TABLE"
 failed=0
 tests() { RUST_TEST_THREADS=${RUST_TEST_THREADS:-2} cargo test --package e2e "$@" || failed=1; }
+target/debug/simulated > target/e2e/simulated.tsv
+# Not seen to hold on real nodes yet: each is to be tried, and then goes from here, or to the list of those that stay on simulated ones.
+untried="drain:: samples:: steer:: storage:: switches:: teardown:: update:: upgrade:: walls:: the_scale_command what_the_operator_refuses
+  kstatus_sees_every_stage random_edits_never a_whole_sample_runs_restricted every_golden_and_every_sample"
+# What a live test waits for is mostly a kubelet that waits as well.
+live() {
+  RUST_TEST_THREADS=${RUST_TEST_THREADS:-4} tests --test live -- "$@" $(sed 's/^/--skip /; s/\t.*//' target/e2e/simulated.tsv)
+}
+all_live() { live $(printf -- '--skip %s ' $untried); }
 if [ $# -gt 0 ]; then
   tests --test node -- "$@"
+  live "$@"
 elif [ -z "${E2E_NODES:-}" ]; then
   # No bench: nobody switches nodes off, dials from outside or has storage classes of its own there.
   tests --test node -- --skip trouble:: --skip data::a_seeded
+  all_live
 else
   # What takes a node or the cluster's DNS away has the bench to itself.
   tests --test node -- --skip trouble::
   tests --test node -- trouble::
-  # Of the live tests, those that were seen to hold on real nodes as they are; README.md says which others stay on simulated ones, and why.
-  tests --test live -- config:: drift:: autoscaling_goes_on_and_off the_server_gives_the_verdict what_only_the_server_of_the_children what_is_accepted
+  all_live
 fi
-awk -f e2e/node/table.awk "$E2E_TABLE"
+awk -f e2e/node/table.awk "$E2E_TABLE" target/e2e/simulated.tsv
 exit $failed

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -53,8 +55,12 @@ func (s *siteState) provideVolumes(ctx context.Context, client kubernetes.Interf
 	again := time.NewTicker(time.Second)
 	for {
 		for _, o := range claims.Informer().GetStore().List() {
-			if err := s.provide(ctx, client, o.(*corev1.PersistentVolumeClaim)); err != nil {
+			claim := o.(*corev1.PersistentVolumeClaim)
+			if err := s.provide(ctx, client, claim); err != nil {
 				fmt.Fprintln(s.log, "providing a volume:", err)
+			}
+			if err := grow(ctx, client, claim); err != nil {
+				fmt.Fprintln(s.log, "growing a volume:", err)
 			}
 		}
 		for _, o := range volumes.Informer().GetStore().List() {
@@ -127,6 +133,26 @@ func (s *siteState) provide(ctx context.Context, client kubernetes.Interface, cl
 		return errors.Join(err, os.RemoveAll(folder))
 	}
 	return nil
+}
+
+// grow gives a bound claim what it asks for by now, which is but a number: the folders of this class have no limit.
+func grow(ctx context.Context, client kubernetes.Interface, claim *corev1.PersistentVolumeClaim) error {
+	asked, has := claim.Spec.Resources.Requests[corev1.ResourceStorage], claim.Status.Capacity[corev1.ResourceStorage]
+	if claim.Status.Phase != corev1.ClaimBound || asked.Cmp(has) <= 0 || claim.Annotations["volume.kubernetes.io/storage-provisioner"] != grouped {
+		return nil
+	}
+	size, err := json.Marshal(map[string]any{"capacity": corev1.ResourceList{corev1.ResourceStorage: asked}})
+	if err != nil {
+		return err
+	}
+	_, err = client.CoreV1().PersistentVolumes().Patch(
+		ctx, claim.Spec.VolumeName, types.MergePatchType, fmt.Appendf(nil, `{"spec": %s}`, size), metav1.PatchOptions{})
+	if err != nil {
+		return err
+	}
+	_, err = client.CoreV1().PersistentVolumeClaims(claim.Namespace).Patch(
+		ctx, claim.Name, types.MergePatchType, fmt.Appendf(nil, `{"status": %s}`, size), metav1.PatchOptions{}, "status")
+	return err
 }
 
 // reclaim removes what a claim has left, if its class says so.

@@ -11,7 +11,7 @@ use kube::core::GroupVersionKind;
 use kube::{Api, Client, Config};
 use serde_json::Value;
 
-use crate::{eventually, gateway_api, grant, json};
+use crate::{eventually, gateway_api, grant, json, nodes, steered};
 
 /// A control plane that is up, with the CRD installed, and the Gateway API.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct Cluster {
     pub operator_kubeconfig: PathBuf,
     /// The API server's audit log; without one, requests cannot be counted.
     pub audit_log: Option<PathBuf>,
+    /// Whether its nodes are real.
+    pub real: bool,
 }
 
 impl Cluster {
@@ -29,7 +31,7 @@ impl Cluster {
     pub fn get() -> &'static Cluster {
         static CLUSTER: OnceLock<Cluster> = OnceLock::new();
         CLUSTER.get_or_init(|| {
-            let cluster = Self::named().unwrap_or_else(Self::start);
+            let mut cluster = Self::named().unwrap_or_else(Self::start);
             // Own thread: the caller may already be inside a runtime, and clients belong to the runtime they were made in.
             std::thread::scope(|scope| {
                 let install = || {
@@ -37,10 +39,14 @@ impl Cluster {
                         install_crd(&cluster).await;
                         gateway_api::install(&cluster.client("install").await).await;
                         grant::operator(&cluster).await;
+                        cluster.real = steered::has_real_nodes(&cluster.client("install").await).await;
                     });
                 };
                 scope.spawn(install).join().expect("installing the CRD and the operator's permissions");
             });
+            if cluster.real {
+                nodes::load_stand_ins();
+            }
             cluster
         })
     }
@@ -59,7 +65,7 @@ impl Cluster {
     fn named() -> Option<Cluster> {
         let kubeconfig = PathBuf::from(std::env::var_os("E2E_KUBECONFIG")?);
         let audit_log = std::env::var_os("E2E_AUDIT_LOG").map(PathBuf::from);
-        Some(Cluster { kubeconfig, operator_kubeconfig: grant::kubeconfig(), audit_log })
+        Some(Cluster { kubeconfig, operator_kubeconfig: grant::kubeconfig(), audit_log, real: false })
     }
 
     /// Builds the embedded control plane and starts one whose end is the end of this process.
@@ -84,6 +90,7 @@ impl Cluster {
             kubeconfig: path("KUBECONFIG=").unwrap_or_else(|| panic!("no line KUBECONFIG=<path> in:\n{said}")),
             operator_kubeconfig: grant::kubeconfig(),
             audit_log: path("AUDIT_LOG="),
+            real: false,
         }
     }
 }

@@ -11,10 +11,10 @@ use crate::audit::Audit;
 use crate::cluster::{Cluster, runtime};
 use crate::observer::Observer;
 use crate::operator::operator_log;
-use crate::{Kind, Space, json, order, statuses};
+use crate::{Kind, Space, json, order, statuses, steered};
 
-/// A test that takes longer hangs.
-const PATIENCE: Duration = Duration::from_mins(4);
+/// A test that takes longer hangs. Real nodes take their time to start a pod, and to end one.
+const PATIENCE: [Duration; 2] = [Duration::from_mins(4), Duration::from_mins(10)];
 
 /// What a test works with.
 pub struct Live {
@@ -41,7 +41,8 @@ impl Live {
     /// Fails if the order law was broken; returns how many writes were judged.
     pub async fn assert_order(&self) -> usize {
         let history = self.observer.history().await;
-        let broken = order::violations(&history);
+        let crossing = if Cluster::get().real { order::CROSSING_ON_REAL_NODES } else { order::CROSSING };
+        let broken = order::violations(&history, crossing);
         let list: Vec<String> = broken.iter().map(ToString::to_string).collect();
         assert!(broken.is_empty(), "{} writes came too early:\n  {}", broken.len(), list.join("\n  "));
         order::judged(&history).len()
@@ -76,13 +77,18 @@ pub async fn live_within<F: Future<Output = ()>>(test: &str, body: impl FnOnce(A
         observer: Observer::start(watcher, &space.name).await,
         shown: Mutex::default(),
     });
+    let decider = steered::are_pods_steered().then(|| steered::decide_failures(&live));
     let whole = async {
-        let in_time = tokio::time::timeout(PATIENCE, body(live.clone())).await;
-        assert!(in_time.is_ok(), "{test} hangs: {PATIENCE:?} are over");
+        let patience = PATIENCE[usize::from(Cluster::get().real)];
+        let in_time = tokio::time::timeout(patience, body(live.clone())).await;
+        assert!(in_time.is_ok(), "{test} hangs: {patience:?} are over");
         live.assert_order().await;
         live.assert_statuses().await;
     };
     let outcome = AssertUnwindSafe(whole).catch_unwind().await;
+    if let Some(decider) = decider {
+        decider.abort();
+    }
     note(test, outcome.is_ok(), begun.elapsed(), &live.shown.lock().unwrap());
     if outcome.is_err() {
         let events = AssertUnwindSafe(space.events()).catch_unwind().await.unwrap_or_default();

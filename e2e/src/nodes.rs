@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json as value};
 
 use crate::cluster::{Cluster, root};
-use crate::{Kind, Space, json, standin};
+use crate::{Kind, Space, json, standin, steered};
 
 /// The bench that tests run on. Its cluster is the one of `E2E_KUBECONFIG`.
 #[derive(Debug)]
@@ -25,10 +25,15 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    /// The bench whose directory is in `E2E_NODES`; `make e2e` starts one. The stand-ins for all images of the samples are
-    /// loaded on first use. A cluster of `E2E_KUBECONFIG` that is no bench has them already (`make e2e-kind`), and whatever
-    /// only a bench can do fails there.
+    /// The bench whose directory is in `E2E_NODES`; `make e2e` starts one. A cluster of `E2E_KUBECONFIG` that is none
+    /// (`make e2e-kind`) is used as it is, and whatever only a bench can do fails there. A test that begins with this has its pods as they
+    /// are; others are steered (see [`crate::steered`]).
     pub fn get() -> &'static Nodes {
+        steered::leave_pods_as_they_are();
+        Self::found()
+    }
+
+    fn found() -> &'static Nodes {
         static NODES: OnceLock<Nodes> = OnceLock::new();
         NODES.get_or_init(|| {
             let state = std::env::var_os("E2E_NODES");
@@ -38,9 +43,7 @@ impl Nodes {
             let state = state.expect("real nodes: run `make e2e`, or set E2E_NODES to what `make node-up` calls STATE");
             let state = PathBuf::from(state);
             let name = state.file_name().expect("a directory of a bench").to_string_lossy().into_owned();
-            let nodes = Nodes { name, state };
-            nodes.run(&["load", &standin::archive().to_string_lossy()]);
-            nodes
+            Nodes { name, state }
         })
     }
 
@@ -194,6 +197,24 @@ pub async fn pod_of(space: &Space, stack: &str, service: &str) -> String {
     let pods = pods_of(space, stack, service).await;
     assert_eq!(pods.len(), 1, "{service} has {} pods", pods.len());
     json::name(&pods[0]).to_owned()
+}
+
+/// Loads the stand-ins for all images into a bench; other clusters have them already (`make e2e-kind`).
+pub(crate) fn load_stand_ins() {
+    let nodes = Nodes::found();
+    if nodes.name.is_empty() {
+        return;
+    }
+    // By its programs and its list: what is in it takes a while to load, and two programs of tests follow each other.
+    let (archive, loaded) = (standin::archive(), nodes.state.join("stand-ins"));
+    let list = std::fs::read(archive.with_extension("json")).expect("the map of the stand-ins");
+    let app = std::fs::read_link(root().join("target/tools/app")).unwrap_or_default();
+    let made = [list, app.to_string_lossy().into_owned().into_bytes()].concat();
+    if std::fs::read(&loaded).is_ok_and(|before| before == made) {
+        return;
+    }
+    nodes.run(&["load", &archive.to_string_lossy()]);
+    std::fs::write(&loaded, made).unwrap_or_else(|e| panic!("{}: {e}", loaded.display()));
 }
 
 fn program() -> PathBuf {

@@ -70,6 +70,18 @@ impl Observer {
         seen
     }
 
+    /// Gives the versions of pods that have reached us since it was asked last.
+    pub(crate) fn seen(&self) -> impl FnMut(&mut usize) -> Vec<Arc<Value>> + Send + use<> {
+        let record = self.record.clone();
+        move |at| {
+            let record = record.lock().unwrap();
+            let new = record.seen.iter().skip(*at).filter(|s| s.kind == Kind::Pod && !s.deleted);
+            let new = new.map(|s| s.object.clone()).collect();
+            *at = record.seen.len();
+            new
+        }
+    }
+
     /// The changes seen so far that `pick` wants, in the server's order.
     pub async fn of(&self, kind: Kind, name: &str) -> Vec<Seen> {
         let mut all = self.history().await;

@@ -42,26 +42,29 @@ impl fmt::Display for Violation {
     }
 }
 
+/// The same where the nodes are real, and share a busy machine with the server, the operator and the observer.
+pub const CROSSING_ON_REAL_NODES: Duration = Duration::from_secs(1);
+
 /// Checks every write of the operator that starts pods: the creation of a workload, a changed pod template, a count that
 /// goes from zero to some, a suspended Job that goes on.
 ///
-/// Such a write is lawful if the namespace, **as it was between [`CROSSING`] before the write and the write**, explains it:
+/// Such a write is lawful if the namespace, **as it was between `crossing` (see [`CROSSING`]) before the write and the write**, explains it:
 /// the new template is the definition of the stack at that moment (image, variables, program, arguments), and at that moment
 /// every dependency of that spec held its condition at its own wanted definition, with nothing behind it still rolling
 /// ([`World::objections`]). The server's versions give the order of what happened, the
 /// observer's clock the age of each moment. The stack and its children reach an operator by separate watches, so it may see
-/// the one as it was a moment before the other; the two moments are each within [`CROSSING`]. The children are all of one.
+/// the one as it was a moment before the other; the two moments are each within `crossing`. The children are all of one.
 ///
 /// A rollback is lawful as well: a workload that says so, or whose stack asks for it, with the pod template that it once was complete with.
 ///
 /// Writes by the test's own hand ([`HAND`]) are not judged; what the operator makes of them is.
-pub fn violations(history: &[Seen]) -> Vec<Violation> {
+pub fn violations(history: &[Seen], crossing: Duration) -> Vec<Violation> {
     let mut past: VecDeque<(Option<Instant>, World)> = VecDeque::from([(None, World::default())]);
     let mut found = Vec::new();
     for seen in history {
         let now = &past.back().expect("the world before").1;
         if let Some((id, write)) = starts_pods(seen, now) {
-            let recent = past.iter().filter(|(ended, _)| ended.is_none_or(|end| end + CROSSING >= seen.at));
+            let recent = past.iter().filter(|(ended, _)| ended.is_none_or(|end| end + crossing >= seen.at));
             let explained = |world: &World| objections(world, &id, seen).is_empty();
             let stacks = || World::distinct_stacks(recent.clone().map(|(_, world)| world), &id.stack);
             // A stopped stack is written without regard to order, as nothing of it runs. Else:
@@ -86,7 +89,7 @@ pub fn violations(history: &[Seen]) -> Vec<Violation> {
         next.take(seen);
         past.back_mut().expect("the world before").0 = Some(seen.at);
         past.push_back((None, next));
-        while past.front().is_some_and(|(ended, _)| ended.is_some_and(|end| end + CROSSING * 2 < seen.at)) {
+        while past.front().is_some_and(|(ended, _)| ended.is_some_and(|end| end + crossing * 2 < seen.at)) {
             past.pop_front();
         }
     }

@@ -81,7 +81,7 @@ impl Tale {
     }
 
     fn violations(&self) -> Vec<String> {
-        violations(&self.seen).iter().map(|v| v.service.service.clone()).collect()
+        violations(&self.seen, CROSSING).iter().map(|v| v.service.service.clone()).collect()
     }
 }
 
@@ -329,7 +329,7 @@ fn a_rollback_is_lawful_only_to_what_was_complete() {
         let mut object = (*last.object).clone();
         object["metadata"]["annotations"]["appstack.dev/failed-revision"] = json!("two");
         last.object = Arc::new(object);
-        violations(&seen).len()
+        violations(&seen, CROSSING).len()
     };
     assert_eq!(told("db:1"), 0);
     assert_eq!(told("db:0"), 1, "nobody has seen that one run");
@@ -359,7 +359,7 @@ fn a_rollback_by_hand_is_lawful_only_where_the_stack_asks_for_that_revision() {
         between.object = Arc::new(object);
         (between.version, between.at) = (seen[2].version, seen[2].at);
         seen.insert(3, between);
-        violations(&seen).len()
+        violations(&seen, CROSSING).len()
     };
     assert_eq!(told("abc:good"), 0);
     assert_eq!(told("abc:other"), 1);

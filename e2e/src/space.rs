@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 use crate::operator::Setup;
-use crate::{Kind, json};
+use crate::{Kind, json, steered};
 
 /// Who the tests are in `managedFields`; the observer does not hold this manager's writes against the operator.
 pub const HAND: &str = "e2e-hand";
@@ -33,10 +33,13 @@ impl Space {
         let client = Cluster::get().client(test).await;
         let namespaces: Api<DynamicObject> = Api::all_with(client.clone(), &core("Namespace"));
         let name = format!("e2e-{}", test.replace('_', "-"));
+        let is_steered = steered::are_pods_steered();
         let made: DynamicObject = serde_json::from_value(json!({
             "apiVersion": "v1", "kind": "Namespace",
             // The server completes the name, so a namespace that is still going does not matter.
-            "metadata": {"generateName": format!("{name}-"), "labels": {"appstack.dev/e2e": test}},
+            "metadata": {"generateName": format!("{name}-"), "labels": {
+                "appstack.dev/e2e": test, steered::LABEL: is_steered.to_string(),
+            }},
         }))
         .unwrap();
         let made = namespaces.create(&PostParams::default(), &made).await.expect("a namespace");
@@ -48,6 +51,9 @@ impl Space {
             accounts.get("default").await.map(drop).map_err(|e| e.to_string())
         })
         .await;
+        if is_steered {
+            steered::steer(&space).await;
+        }
         space
     }
 

@@ -11,7 +11,7 @@ use kube::core::GroupVersionKind;
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
-use super::apply::{body, keep_count, restored};
+use super::apply::{body, keep_count, keep_notes, restored};
 use super::error::without_dump;
 use super::reconcile::ungated;
 use crate::api::AppStack;
@@ -162,7 +162,7 @@ impl Looking<'_> {
                 return change(live, grown, None);
             }
             (Deed::Later(guard, why), Some(_)) => {
-                let body = Body::Object { guard, replicas: None, keep: None, good: None };
+                let body = Body::Object { guard, replicas: None, keep: None, good: None, filled: None };
                 (Write { id: id.clone(), body, after: Vec::new(), instead_of: None }, Some(why))
             }
             _ => return Ok(None),
@@ -177,13 +177,14 @@ impl Looking<'_> {
                 return change(live, scaled, later);
             }
             Body::Grow { .. } => return Ok(None),
-            Body::Object { guard, replicas, keep, good } => {
-                body(wanted, id, &by_uid(guard), *replicas, [keep.as_deref(), good.as_deref()])
+            Body::Object { guard, replicas, keep, good, filled } => {
+                let notes = [keep.as_deref(), good.as_deref(), filled.as_deref()];
+                body(wanted, id, &by_uid(guard), *replicas, notes)
             }
             Body::Restore { guard, replicas, keep, from, good, failed } => {
                 let Some(record) = self.whole(from).await? else { return Ok(None) };
-                let body = body(wanted, id, &by_uid(guard), *replicas, [keep.as_deref(), Some(good)]);
-                restored(body, &record, good, failed.as_deref())
+                let body = body(wanted, id, &by_uid(guard), *replicas, [keep.as_deref(), Some(good), None]);
+                restored(body, &record, good, failed.as_ref())
             }
         };
         // It is made anew: until the old one is gone, the server cannot be asked.
@@ -212,6 +213,7 @@ impl Looking<'_> {
                 meta.remove("resourceVersion");
                 meta.insert("uid".into(), json!(there.meta.uid));
             }
+            keep_notes(&mut body, &there);
             if id.kind.starts_pods() {
                 keep_count(&mut body, &there);
             }

@@ -26,7 +26,7 @@ mod tests;
 
 pub(crate) use beside_pods::refusal_of_size;
 pub use parts::Parts;
-pub use plan::{Body, Cause, Delete, Guard, Plan, Refusal, RefusalKind, Step, Unfilled, Until, Wait, Write};
+pub use plan::{Body, Cause, Delete, Gone, Guard, Plan, Refusal, RefusalKind, Step, Unfilled, Until, Wait, Write};
 pub use planner::{Seen, Settled, plan};
 pub use preview::{Later, doomed, later};
 pub use replicas::first_count;

@@ -30,10 +30,12 @@ struct Stages<'a> {
     t: &'a Live,
     seen: u64,
     judged: usize,
+    last: String,
 }
 
 impl Stages<'_> {
-    /// Everything since the stage before; fails unless the verdicts on the stack were these, without repetitions.
+    /// Everything since the stage before; fails unless the verdicts on the stack were these, without repetitions. The last
+    /// verdict of the stage before may go on for a while: a node may have more to say of the same.
     async fn were(&mut self, stage: &str, expected: &[&str]) {
         sleep(Duration::from_millis(800)).await; // whatever might follow
         let history = self.t.observer.history().await;
@@ -59,10 +61,14 @@ impl Stages<'_> {
         }
         self.seen = history.last().map_or(0, |s| s.version);
         shown.dedup_by_key(|(verdict, _)| *verdict);
-        let found: Vec<&str> = shown.iter().map(|(verdict, _)| *verdict).collect();
+        let mut found: Vec<&str> = shown.iter().map(|(verdict, _)| *verdict).collect();
+        if expected.first() != found.first() && found.first().is_some_and(|first| *first == self.last) {
+            found.remove(0);
+        }
         println!("{stage}: {}", found.join(", "));
         assert_eq!(found, expected, "{stage}: {:#}", shown.last().map(|(_, s)| &s.object["status"]).unwrap());
-        if found.last() == Some(&CURRENT) {
+        (*found.last().unwrap_or(&"")).clone_into(&mut self.last);
+        if self.last == CURRENT {
             Self::children_are_current(stage, &history, &verdicts);
         }
     }
@@ -101,7 +107,7 @@ impl Stages<'_> {
 #[test]
 fn kstatus_sees_every_stage_for_what_it_is() {
     live("conformance_stages", async |t| {
-        let mut stages = Stages { t: &t, seen: 0, judged: 0 };
+        let mut stages = Stages { t: &t, seen: 0, judged: 0, last: String::new() };
         let space = &t.space;
         space.apply_object(&shop("db:1", "web:1")).await;
         stages.were("nobody has looked", &[IN_PROGRESS]).await;
@@ -127,7 +133,9 @@ fn kstatus_sees_every_stage_for_what_it_is() {
         space.patch("shop", json!({"spec": {"services": {"db": {"update": {"deadline": "2s"}}}}})).await;
         stages.stalled("ServicesFailed").await;
         stages.were("a failing image, past its deadline", &[IN_PROGRESS, FAILED]).await;
-        space.apply_object(&shop("db:4", "web:3")).await;
+        let mut healed = shop("db:4", "web:3");
+        healed["spec"]["services"]["db"]["update"] = json!({"deadline": "5m"}); // two seconds are few for a pod that starts
+        space.apply_object(&healed).await;
         stages.ready().await;
         stages.were("healing", &[IN_PROGRESS, CURRENT]).await;
 
@@ -198,7 +206,7 @@ fn kstatus_calls_a_stack_failed_only_when_a_failed_job_leaves_nothing_to_wait_fo
             let others = json!({"migrate": migrate, "web": web, "slow": service("slow:1", 4000, &[]), "more": service("more:1", 1500, &["slow"])});
             stack("shop", &others)
         };
-        let mut stages = Stages { t: &t, seen: 0, judged: 0 };
+        let mut stages = Stages { t: &t, seen: 0, judged: 0, last: String::new() };
         let _operator = t.space.operator().start();
         t.space.apply_object(&of("3")).await;
         wait_state(&t, "shop", "web", "Failed").await;

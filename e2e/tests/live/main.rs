@@ -1,5 +1,5 @@
-//! The live tests: the real operator on a real control plane with simulated nodes. One binary, since each would link
-//! the whole client again. Each test says which line of the promise it proves.
+//! The live tests: the real operator on a real control plane, whose nodes are simulated (`make test`) or real (`make e2e`). One binary, since each
+//! would link the whole client again. Each test says which line of the promise it proves.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // tests
 
 mod autoscale;

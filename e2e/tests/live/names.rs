@@ -122,7 +122,9 @@ fn a_name_goes_between_headless_and_not_and_is_hardly_away() {
         away.sort();
         let (half, most) = (away[away.len() / 2], away[away.len() - 1]);
         println!("{} switches: the name was away for {half:?}, {most:?} at most", away.len());
-        assert!(most < Duration::from_secs(2), "expected the name to be back within moments, was away {away:?}");
+        // The kubelets of real nodes share the machine with the server.
+        let moments = Duration::from_secs(if e2e::cluster::Cluster::get().real { 10 } else { 2 });
+        assert!(most < moments, "expected the name to be back within moments, was away {away:?}");
         eventually(SOON, "the name to lead to its pod again", async || {
             let (web, site) = (endpoints(&t, "web").await, endpoints(&t, "site").await);
             if web.len() == 1 && web == site { Ok(()) } else { Err(format!("{web:?} {site:?}")) }

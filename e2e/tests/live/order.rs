@@ -147,7 +147,7 @@ fn ten_kills_in_a_rollout_change_neither_order_nor_end() {
 fn a_dependency_that_turns_unhealthy_stops_nobody() {
     live("order_unhealthy_later", async |t| {
         let _operator = t.space.operator().start();
-        let db = json!({"image": "db:1", "healthcheck": {"exec": ["true"], "interval": "1s"}});
+        let db = json!({"image": "db:1", "healthcheck": {"http": {"port": 8080}, "interval": "1s"}});
         t.space.apply_object(&stack("later", &json!({"db": db, "web": service("web:1", 1, &["db"])}))).await;
         t.space.wait_ready("later", SOON).await;
         let (pods, before) = (pods_of(&t, "web").await, generations(&t, &["later-web"]).await);

@@ -2,6 +2,8 @@
 //! times over; here each happens once and for certain, with every controller, the garbage collector and the server's own rules in play. The order
 //! law and the laws of statuses are checked at the end of each.
 
+use e2e::simulated::ONLY_SIMULATED;
+
 /// What befalls it, and the test in which it does, as `module::test`.
 const SCENARIOS: [(&str, &str); 43] = [
     // Between the operator and the API server.
@@ -78,12 +80,25 @@ const SCENARIOS: [(&str, &str); 43] = [
     ("a circle of three", "neighbours::stacks_in_a_circle_are_told_so_and_an_edit_heals_them_all"),
 ];
 
+fn is_a_test(test: &str) -> bool {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live");
+    let (module, name) = test.split_once("::").expect("module::test");
+    let file = std::fs::read_to_string(folder.join(format!("{module}.rs"))).unwrap_or_default();
+    file.contains(&format!("#[test]\nfn {name}() {{"))
+}
+
 #[test]
 fn every_scenario_happens_in_a_test_that_there_is() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live");
     for (what, test) in SCENARIOS {
-        let (module, name) = test.split_once("::").expect("module::test");
-        let file = std::fs::read_to_string(folder.join(format!("{module}.rs"))).unwrap_or_default();
-        assert!(file.contains(&format!("#[test]\nfn {name}() {{")), "{what}: there is no {test}");
+        assert!(is_a_test(test), "{what}: there is no {test}");
     }
+}
+
+#[test]
+fn what_stays_on_simulated_nodes_is_a_test_that_there_is_and_says_why() {
+    for (test, why) in ONLY_SIMULATED {
+        assert!(is_a_test(test), "there is no {test}: take it off the list in e2e/src/simulated.rs");
+        assert!(why.len() > 20, "{test} does not say why");
+    }
+    assert!(ONLY_SIMULATED.len() < 15, "all live tests run on real nodes, but for a few");
 }

@@ -8,8 +8,8 @@ use e2e::workload::is_complete;
 use e2e::{Kind, Live, eventually, json};
 use serde_json::{Value, json};
 
-/// Time enough for a small stack on a busy machine.
-pub const SOON: Duration = Duration::from_secs(75);
+/// Time enough for a small stack on a busy machine, whose nodes may be real.
+pub const SOON: Duration = Duration::from_secs(150);
 
 /// A stack of these services.
 pub fn stack(name: &str, services: &Value) -> Value {
