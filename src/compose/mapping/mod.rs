@@ -60,7 +60,7 @@ mod file_tests;
 #[cfg(test)]
 mod storage_tests;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -12,7 +12,7 @@ use crate::compose::files::Memory;
 use crate::compose::{Options, load};
 
 /// A project of these files, mapped with these choices.
-pub(super) fn mapped_with(files: &[(&str, &str)], choices: &Choices) -> Mapped {
+pub(crate) fn mapped_with(files: &[(&str, &str)], choices: &Choices) -> Mapped {
     let memory: Memory =
         files.iter().map(|(path, text)| (PathBuf::from(format!("/p/{path}")), text.as_bytes().to_vec())).collect();
     let loaded = load(&memory, &Options { folder: "/p".into(), ..Options::default() });
@@ -24,18 +24,18 @@ pub(super) fn mapped_with(files: &[(&str, &str)], choices: &Choices) -> Mapped {
 }
 
 /// One Compose file, mapped.
-pub(super) fn mapped(text: &str) -> Mapped {
+pub(crate) fn mapped(text: &str) -> Mapped {
     mapped_with(&[("compose.yaml", text)], &Choices::default())
 }
 
 /// One service `a` of these lines, as the stack has it.
-pub(super) fn service(lines: &str) -> Value {
+pub(crate) fn service(lines: &str) -> Value {
     let text = format!("services:\n  a:\n    image: a:1\n{}", indented(lines));
     serde_json::to_value(&mapped(&text).stack.spec.services["a"]).unwrap()
 }
 
 /// What was found of one service `a` of these lines: class, code, and the line's path.
-pub(super) fn found(lines: &str) -> Vec<(Class, &'static str)> {
+pub(crate) fn found(lines: &str) -> Vec<(Class, &'static str)> {
     let text = format!("services:\n  a:\n    image: a:1\n{}", indented(lines));
     mapped(&text).findings.iter().map(|finding| (finding.outcome.class, finding.outcome.code.0)).collect()
 }
