@@ -138,6 +138,8 @@ pub const DEVICE: Code = Code("C1317");
 pub const TIME_ZONE: Code = Code("C1318");
 /// `/dev/shm`.
 pub const SHM: Code = Code("C1319");
+/// A choice for a volume or path that the project does not have.
+pub const UNKNOWN_CHOICE: Code = Code("C1320");
 
 /// Limits that only a node can set.
 pub const NODE_LIMIT: Code = Code("C1401");

@@ -4,21 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Mapper, code};
 use crate::api::{AccessMode, Mode, Mount, Service};
+use crate::compose::files;
 use crate::compose::node::At;
 
 impl Mapper<'_> {
-    /// Gives services what they take from others, drops what nobody uses, and says what people may not expect of volumes.
+    /// Drops what no service of the stack mounts, and says what people may not expect of volumes.
     pub(super) fn judge_volumes(&mut self) {
-        self.take_over();
         self.drop_unused();
-        self.unsaid_files();
+        self.say_unknown_choices();
         self.say_sizes();
         self.say_pinned();
         self.say_logs();
     }
 
-    /// `volumes_from`: mounts of the other service, where the service has none of its own at the path.
-    fn take_over(&mut self) {
+    /// `volumes_from`: mounts of the other service, where the service has none of its own at the path. Also says of the configs and secrets
+    /// that no service names that they are not needed.
+    pub(super) fn take_volumes(&mut self) {
         let takes = std::mem::take(&mut self.storage.takes);
         // One step more for each service in a row that takes from the next.
         for _ in 0..takes.len() {
@@ -49,19 +50,22 @@ impl Mapper<'_> {
                 break;
             }
         }
-        for (to, from, _, item) in takes {
-            if !self.spec.services.contains_key(&self.services.get(from))
-                && self.spec.services.contains_key(&self.services.get(to))
-            {
-                self.says.service = Some(to.to_owned());
-                let message = format!("'{from}', whose volumes it takes, cannot be in the stack");
-                self.says.refused(item, code::WITH_REFUSED, &message, "name the volumes that it needs");
-                self.says.service = None;
-                if self.says.is_refused(to) {
-                    self.spec.services.remove(&self.services.get(to));
+        for _ in 0..takes.len() {
+            let mut changed = false;
+            for (to, from, _, item) in &takes {
+                if self.says.is_refused(from) && !self.says.is_refused(to) {
+                    changed = true;
+                    self.says.service = Some((*to).to_owned());
+                    let message = format!("'{from}', whose volumes it takes, cannot be in the stack");
+                    self.says.refused(*item, code::WITH_REFUSED, &message, "name the volumes that it needs");
+                    self.says.service = None;
                 }
             }
+            if !changed {
+                break;
+            }
         }
+        self.unsaid_files();
     }
 
     /// Volumes and configs that no service of the stack mounts.
@@ -89,13 +93,34 @@ impl Mapper<'_> {
         }
     }
 
+    /// Choices of the command line that choose nothing, which is a slip of the pen more often than not.
+    fn say_unknown_choices(&mut self) {
+        let root = &self.project.root;
+        let Some(at) = ["volumes", "services"].iter().find_map(|key| root.entry(key)).map(|entry| entry.at) else {
+            return;
+        };
+        let bound: BTreeSet<String> =
+            self.storage.bound.iter().flat_map(|(path, name)| [name.clone(), self.shown(path)]).collect();
+        let has_volume =
+            |name: &str| self.storage.volumes.contains_key(name) || self.volumes.has(name) || bound.contains(name);
+        let has_path = |path: &str| self.storage.sources.contains(&files::join(&self.project.folder, path));
+        let volumes =
+            self.choices.volumes.keys().filter(|name| !has_volume(name)).map(|name| format!("--volume {name}"));
+        let paths = self.choices.binds.keys().filter(|path| !has_path(path)).map(|path| format!("--bind {path}"));
+        let unknown: Vec<String> = volumes.chain(paths).collect();
+        for choice in unknown {
+            let message = format!("{choice} chooses nothing: no service mounts that");
+            self.says.noted(at, code::UNKNOWN_CHOICE, &message, "name a volume or path as the Compose file does");
+        }
+    }
+
     fn say_sizes(&mut self) {
         let named: Vec<&String> =
             self.storage.sizeless.iter().filter(|name| self.spec.volumes.contains_key(*name)).collect();
         let Some(at) = named.iter().filter_map(|name| self.storage.places.get(*name)).min().copied() else { return };
-        let names = listed(&named);
+        let list = listed(&named);
         let size = &self.choices.default_size;
-        let message = format!("nothing says how much these volumes hold, so each has {size}: {names}");
+        let message = format!("nothing says how much these volumes hold, so each has {size}: {list}");
         let help = "write x-appstack: {size: 10Gi} under a volume, or choose another size for all with --default-size";
         self.says.noted(at, code::DEFAULT_SIZE, &message, help);
     }

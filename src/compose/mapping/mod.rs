@@ -70,6 +70,8 @@ mod volumes;
 #[cfg(test)]
 mod credential_tests;
 #[cfg(test)]
+mod file_tests;
+#[cfg(test)]
 mod storage_tests;
 #[cfg(test)]
 mod tests;
@@ -272,7 +274,7 @@ impl<'a> Mapper<'a> {
         self.scan_configs();
         self.infer_ports();
         self.infer_names();
-        self.judge_volumes();
+        self.take_volumes();
         self.share_env();
         self.leaks();
     }
@@ -301,6 +303,7 @@ impl<'a> Mapper<'a> {
         let used: BTreeSet<String> =
             self.spec.services.values().flat_map(|service| service.networks.keys().cloned()).collect();
         self.spec.networks.retain(|name, _| used.contains(name) || name == "default");
+        self.judge_volumes();
     }
 
     fn settle(&mut self, node: &'a Node, path: &mut Vec<&'a str>) {

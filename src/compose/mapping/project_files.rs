@@ -107,7 +107,7 @@ impl<'a> Mapper<'a> {
                     return None;
                 }
                 Err(problem) => {
-                    self.to_be_filled(entry, name, &problem.message);
+                    self.left_empty(entry, name, &problem.message);
                     Vec::new()
                 }
             }
@@ -121,7 +121,7 @@ impl<'a> Mapper<'a> {
                     return None;
                 }
                 _ => {
-                    self.to_be_filled(entry, name, &format!("the variable {variable} is empty or not set"));
+                    self.left_empty(entry, name, &format!("the variable {variable} is empty or not set"));
                     Vec::new()
                 }
             }
@@ -139,7 +139,7 @@ impl<'a> Mapper<'a> {
     }
 
     /// A secret without a value yet, of services that are off.
-    fn to_be_filled(&mut self, entry: &'a Entry, name: &str, why: &str) {
+    fn left_empty(&mut self, entry: &'a Entry, name: &str, why: &str) {
         let message = format!("{why}, so the Secret's key '{}' is empty", made::secret_key(name));
         let to = format!("spec.secrets.{}", names::label(&self.project.name));
         self.says.approximated(

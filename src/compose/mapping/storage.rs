@@ -18,6 +18,8 @@ pub(super) struct Storage<'a> {
     pub(super) volumes: BTreeMap<&'a str, Declared>,
     /// Bound folders that are volumes, none inside another, and how these are called in the stack.
     pub(super) bound: BTreeMap<PathBuf, String>,
+    /// All paths of this computer that services mount.
+    pub(super) sources: BTreeSet<PathBuf>,
     /// Where each volume of the stack is written first.
     pub(super) places: BTreeMap<String, At>,
     /// Volumes of the stack whose size nobody gave.

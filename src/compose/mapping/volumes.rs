@@ -252,6 +252,7 @@ impl<'a> Mapper<'a> {
         for (_, service) in project.services() {
             for item in service.value.items("volumes") {
                 let Some(source) = self.source_of(item) else { continue };
+                self.storage.sources.insert(source.clone());
                 let read_only = item.get("read_only").is_some_and(Node::is_true);
                 let target = item.get("target").and_then(Node::as_text).unwrap_or_default();
                 if self.bind_of(&source, target, read_only) == super::binds::Bind::Volume {
