@@ -56,6 +56,8 @@ pub const VARIABLE_NAME: Code = Code("C1115");
 pub const FOLDER: Code = Code("C1116");
 /// A label that cannot be an annotation.
 pub const ANNOTATION: Code = Code("C1117");
+/// A variable whose value a stack does not take.
+pub const VARIABLE_VALUE: Code = Code("C1118");
 
 /// A port that is published on the loopback address.
 pub const LOOPBACK: Code = Code("C1201");

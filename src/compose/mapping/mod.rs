@@ -12,7 +12,10 @@
 //! | [`image`] | `image`, `build`, `pull_policy`, `platform`, `runtime` |
 //! | [`process`] | `working_dir`, `stdin_open`, `tty`, `init`, labels, annotations |
 //! | [`command`] | `command`, `entrypoint` |
-//! | [`env`] | `environment`, `env_file`, `models` |
+//! | [`env`], [`share`], [`models`] | `environment`, `env_file`, `models` |
+//! | [`credentials`], [`secrecy`], [`template`] | which values are credentials, and how they stand in others |
+//! | [`hide`], [`shell`] | credentials in command lines |
+//! | [`leaks`], [`finder`] | whether a value of a Secret is in the stack |
 //! | [`ports`], [`networks`] | `ports`, `expose`; `networks`, `network_mode`, names, `dns`, `extra_hosts` |
 //! | [`volumes`], [`mounts`], [`storage`] | `volumes` of the project; `volumes`, `tmpfs`, `volumes_from` of services; what is known of them so far |
 //! | [`binds`], [`project_files`] | folders and files of this computer; `configs`, `secrets` |
@@ -27,16 +30,21 @@ mod binds;
 pub mod choices;
 pub mod code;
 mod command;
+mod credentials;
 mod devices;
 mod env;
 mod extension;
+mod finder;
 mod health;
+mod hide;
 mod hooks;
 mod hosts;
 mod image;
 mod judge;
 pub mod known_images;
+mod leaks;
 mod made;
+mod models;
 mod mounts;
 pub mod names;
 mod networks;
@@ -47,14 +55,20 @@ mod process;
 mod project_files;
 mod resources;
 pub mod says;
+mod secrecy;
 mod security;
+mod share;
+mod shell;
 mod storage;
 pub mod table;
+mod template;
 mod texts;
 mod units;
 mod update;
 mod volumes;
 
+#[cfg(test)]
+mod credential_tests;
 #[cfg(test)]
 mod file_tests;
 #[cfg(test)]
@@ -67,6 +81,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use choices::Choices;
+use credentials::Credentials;
 use names::Labels;
 use says::{Finding, Outcome, Says};
 use table::Fate;
@@ -154,6 +169,7 @@ struct Mapper<'a> {
     carries: Vec<Carry>,
     comments: BTreeMap<String, String>,
     texts: Texts<'a>,
+    credentials: Credentials,
     links: Vec<networks::Link>,
     jobs: BTreeMap<&'a str, order::Ends>,
 }
@@ -206,6 +222,7 @@ impl<'a> Mapper<'a> {
             carries: Vec::new(),
             comments: BTreeMap::new(),
             texts: Texts::of(project),
+            credentials: Credentials::of(project, loaded),
             links: Vec::new(),
             jobs: order::jobs(project, choices),
         }
@@ -224,6 +241,7 @@ impl<'a> Mapper<'a> {
         }
         self.all_networks();
         self.all_volumes();
+        self.all_models();
     }
 
     /// One service, with everything that only it decides.
@@ -234,6 +252,7 @@ impl<'a> Mapper<'a> {
         self.image(&of, &mut service);
         self.process(&of, &mut service);
         self.env(&of, &mut service);
+        let hidden = self.hide(&of, &mut service);
         self.command(&of, &mut service);
         self.ports(&of, &mut service);
         self.joins(&of, &mut service);
@@ -241,6 +260,7 @@ impl<'a> Mapper<'a> {
         self.health(&of, &mut service);
         self.order(&of, &mut service);
         self.hooks(&of, &mut service);
+        hidden.apply(&mut service);
         self.update(&of, &mut service);
         self.resources(&of, &mut service);
         self.placement(&of, &mut service);
@@ -255,6 +275,8 @@ impl<'a> Mapper<'a> {
         self.infer_ports();
         self.infer_names();
         self.take_volumes();
+        self.share_env();
+        self.leaks();
     }
 
     /// Keys with one fate whatever they say, and those of which nothing was said.
