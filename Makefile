@@ -1,5 +1,5 @@
 # The two that a newcomer needs: `make demo` and `make test`. Both build what they need first.
-.PHONY: help demo demo-down test build generate golden laws lint lint-manifests bench-gate bench-render bench-compose
+.PHONY: help demo demo-down test build generate golden laws lint lint-manifests bench-gate bench-render bench-compose fuzz-compose
 
 help:
 	@echo "make demo          a stack rolled out before your eyes (CLUSTER=current: on your own cluster)"
@@ -10,11 +10,12 @@ help:
 	@echo "make generate      files that come from the code: crds/appstack.yaml, manifests/rbac.yaml"
 	@echo "make golden        writes the golden files anew; read the diff"
 	@echo "make laws          10,000 histories of random stacks on a simulated cluster (LAWS_SEED=random: others than last time)"
+	@echo "make fuzz-compose  100,000 Compose projects with random faults (COMPOSE_FUZZ: how many)"
 	@echo "make lint          formatting and lints"
 	@echo "make lint-manifests kube-score over what the samples become"
 	@echo "make bench-gate    how fast a dependant follows its dependency"
 	@echo "make bench-render  how long it takes to render a stack of 500 services in 50 networks"
-	@echo "make bench-compose how long it takes to load a Compose file of 1,000 services"
+	@echo "make bench-compose how long it takes to load a Compose file of 1,000 services, beside kompose"
 	@echo "make cluster-up    a control plane with simulated nodes (NAME=dev); make cluster-down stops it"
 	@echo "make node-up       two real nodes on this machine (Linux, root); make node-down ends them"
 
@@ -42,6 +43,9 @@ golden:
 laws:
 	LAWS_HISTORIES=$${LAWS_HISTORIES:-10000} cargo test --quiet --package appstack --lib simulated -- --nocapture
 
+fuzz-compose:
+	COMPOSE_FUZZ=$${COMPOSE_FUZZ:-100000} cargo test --quiet --package appstack --lib compose::hostile_tests
+
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
@@ -60,7 +64,8 @@ bench-render:
 	cargo bench --quiet --bench render
 
 bench-compose:
-	cargo bench --quiet --bench compose
+	@e2e/go-tool.sh kompose github.com/kubernetes/kompose
+	KOMPOSE=$(CURDIR)/target/tools/kompose cargo bench --quiet --bench compose
 
 include e2e/cluster/cluster.mk
 include e2e/node/node.mk

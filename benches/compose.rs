@@ -1,35 +1,102 @@
-//! `make bench-compose`: how long a Compose file of 1,000 services takes to load, from bytes to the checked project.
+//! `make bench-compose`: how long a Compose file of 1,000 services takes to load, from bytes to the checked project with an account of every
+//! key; then a whole process that does it beside one of `kompose convert`, on the same file; then what files that mean harm cost.
 
 // A benchmark that cannot run has nothing to say.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::hint::black_box;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use appstack::compose::account::Account;
-use appstack::compose::files::Memory;
-use appstack::compose::{Options, load};
+use appstack::compose::files::{Disk, Memory};
+use appstack::compose::{Loaded, Options, load};
 
 const SERVICES: usize = 1000;
 const RUNS: usize = 31;
 const GOAL: Duration = Duration::from_millis(100);
+/// How many times as fast as kompose.
+const QUICKER: f64 = 20.0;
+/// The argument that makes this program the process that is measured: the folder of the file.
+const ONCE: &str = "--once";
 
 fn main() {
+    let mut args = std::env::args().skip_while(|arg| arg != ONCE);
+    if let (Some(_), Some(folder)) = (args.next(), args.next()) {
+        return once(folder.into());
+    }
     let text = big();
+    let folder = std::env::temp_dir().join(format!("appstack-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("compose.yaml"), &text).unwrap();
     let size = text.len();
     let files: Memory = [(PathBuf::from("/p/compose.yaml"), text.into_bytes())].into();
     let options = Options { folder: "/p".into(), ..Options::default() };
     let loaded = load(&files, &options);
     assert_eq!(loaded.project.as_ref().unwrap().services().count(), SERVICES);
-    let account: Account<()> = Account::of(&loaded);
-    println!("{SERVICES} services, {} kB, {} keys", size / 1024, account.keys().len());
-    let load = time("load", || load(&files, &options));
-    time("account", || Account::<()>::of(&loaded));
-    if load > GOAL {
-        println!("loading took longer than {GOAL:?}");
+    println!("{SERVICES} services, {} kB, {} keys", size / 1024, account(&loaded).keys().len());
+    let load = time("load", RUNS, || load(&files, &options));
+    let account = time("account", RUNS, || account(&loaded));
+    let is_slow = load + account > GOAL || beside_kompose(&folder);
+    harmful(&folder);
+    std::fs::remove_dir_all(&folder).unwrap();
+    if is_slow {
+        println!("slower than {GOAL:?}, or than 1/{QUICKER} of kompose");
         std::process::exit(1);
     }
+}
+
+fn account(loaded: &Loaded) -> Account<()> {
+    Account::of(loaded)
+}
+
+fn once(folder: PathBuf) {
+    let loaded = load(&Disk, &Options { folder, ..Options::default() });
+    let keys = account(&loaded).keys().len();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or(" unknown").trim();
+    let verdict = loaded.errors().next().map_or("loaded", |problem| problem.code.0);
+    println!("{verdict}: {keys} keys, peak memory {peak}");
+}
+
+/// What is refused, how soon and with how much memory.
+fn harmful(folder: &Path) {
+    let mut bomb = "x-a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    (1..20).for_each(|n| bomb.push_str(&format!("x-a{n}: &a{n} [{}]\n", format!("*a{}, ", n - 1).repeat(10))));
+    for (name, text) in [
+        ("100 MB", format!("x-a: '{}'", "x".repeat(100 << 20))),
+        ("aliases", bomb),
+        ("nesting", format!("x-a: {}", "[".repeat(10_000))),
+        ("values", format!("x-a: [{}]", "1,".repeat(8 << 20))),
+    ] {
+        std::fs::write(folder.join("compose.yaml"), text).unwrap();
+        let mut said = String::new();
+        let mut process = Command::new(std::env::current_exe().unwrap());
+        process.arg(ONCE).arg(folder);
+        time(name, 3, || said = String::from_utf8(process.output().unwrap().stdout).unwrap());
+        print!("         {said}");
+    }
+}
+
+/// Both, turn by turn; whether the goal is missed. Without `KOMPOSE`, the path of the program, there is no kompose.
+fn beside_kompose(folder: &Path) -> bool {
+    let Some(kompose) = std::env::var_os("KOMPOSE") else {
+        println!("kompose: not measured; make bench-compose builds it");
+        return false;
+    };
+    let mut ours = Command::new(std::env::current_exe().unwrap());
+    ours.arg(ONCE).arg(folder);
+    let mut theirs = Command::new(kompose);
+    theirs.current_dir(folder).args(["convert", "--file", "compose.yaml", "--out", "converted.yaml"]);
+    for program in [&mut ours, &mut theirs] {
+        program.stdout(Stdio::null()).stderr(Stdio::null());
+    }
+    let ours = time("process", 5, || assert!(ours.status().unwrap().success()));
+    let theirs = time("kompose", 5, || assert!(theirs.status().unwrap().success(), "kompose fails on the file"));
+    let ratio = theirs.as_secs_f64() / ours.as_secs_f64();
+    println!("{ratio:.1} times as fast as kompose convert");
+    ratio < QUICKER
 }
 
 /// What services have in files that people write: both forms of most keys, anchors, variables.
@@ -83,8 +150,8 @@ fn big() -> String {
 }
 
 /// Prints the median and the slowest; returns the median.
-fn time<T>(case: &str, mut run: impl FnMut() -> T) -> Duration {
-    let mut times: Vec<Duration> = (0..RUNS)
+fn time<T>(case: &str, runs: usize, mut run: impl FnMut() -> T) -> Duration {
+    let mut times: Vec<Duration> = (0..runs)
         .map(|_| {
             let began = Instant::now();
             black_box(run());
@@ -93,6 +160,6 @@ fn time<T>(case: &str, mut run: impl FnMut() -> T) -> Duration {
         .collect();
     times.sort_unstable();
     let ms = |time: Duration| time.as_secs_f64() * 1000.0;
-    println!("{case:8} {:>8.2} ms (slowest of {RUNS}: {:.2} ms)", ms(times[RUNS / 2]), ms(times[RUNS - 1]));
-    times[RUNS / 2]
+    println!("{case:8} {:>8.2} ms (slowest of {runs}: {:.2} ms)", ms(times[runs / 2]), ms(times[runs - 1]));
+    times[runs / 2]
 }

@@ -12,6 +12,7 @@
 //! | [`rollout`] | what may happen now (pure) |
 //! | [`report`] | what we say about it (pure) |
 //! | [`controller`] | everything that touches the API server |
+//! | [`yaml`] | YAML as values that know their place (pure) |
 //! | [`compose`] | Compose files as one project (pure but for reading files) |
 //! | [`cli`] | the commands, one file each |
 //! | [`generate`] | files that come from the types |
@@ -26,3 +27,4 @@ pub mod render;
 pub mod report;
 pub mod rollout;
 pub mod stack;
+pub mod yaml;

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use appstack::cli::{
-    answer, check, events, graph, history, render, restart, rollback, run, scale, status, suspend, tree, validate, wait,
+    answer, check, diff, down, events, explain, graph, history, render, restart, rollback, run, scale, status, suspend,
+    tree, validate, wait,
 };
 use appstack::generate;
 use clap::{Parser, Subcommand};
@@ -22,6 +23,7 @@ enum Command {
     Run(Box<run::RunArgs>),
     Validate(validate::Args),
     Render(render::RenderArgs),
+    Diff(diff::DiffArgs),
     Graph(graph::GraphArgs),
     Status(status::StatusArgs),
     Wait(wait::WaitArgs),
@@ -33,7 +35,9 @@ enum Command {
     Rollback(rollback::RollbackArgs),
     Suspend(suspend::SuspendArgs),
     Resume(suspend::ResumeArgs),
+    Down(down::DownArgs),
     Check(check::CheckArgs),
+    Explain(explain::Args),
     /// Print the CustomResourceDefinition
     Crd,
     /// Print the ClusterRole that the operator needs
@@ -45,6 +49,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(*args),
         Command::Validate(args) => validate::run(&args),
         Command::Render(args) => render::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Graph(args) => graph::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Wait(args) => wait::run(&args),
@@ -56,7 +61,9 @@ fn main() -> ExitCode {
         Command::Suspend(args) => suspend::suspend(&args),
         Command::Resume(args) => suspend::resume(&args),
         Command::Scale(args) => scale::run(&args),
+        Command::Down(args) => down::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Crd => generated(generate::crd_yaml(), "CustomResourceDefinition"),
         Command::Rbac => generated(generate::rbac_yaml(), "ClusterRole"),
     }

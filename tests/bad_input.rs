@@ -10,6 +10,7 @@
 use std::path::{Path, PathBuf};
 
 use appstack::api::PodSecurity;
+use appstack::cli::drawing::Pen;
 use appstack::cli::findings::{self, Finding, Severity};
 use appstack::cli::source::Source;
 use appstack::cli::validate;
@@ -149,7 +150,7 @@ fn damaged_files_get_a_verdict_too() {
                 }
             }
             let checked = validate::check(Source::parse("damaged", bytes), PodSecurity::Baseline);
-            let drawn = findings::text(&checked.source, &checked.findings, checked.candidates, false);
+            let drawn = findings::text(&checked.source, &checked.findings, checked.candidates, Pen::new(false, 140));
             assert!(!drawn.contains('\u{1b}'));
         }
     }

@@ -13,7 +13,7 @@ use super::labels;
 
 /// Paths that are no part of what a digest compares: identity, which every write states anew; the count of pods, which has an owner of
 /// its own (`rollout::replicas`); and the annotations that speak about the object rather than belong to it.
-const LEFT_OUT: [&[&str]; 9] = [
+const LEFT_OUT: [&[&str]; 11] = [
     &["metadata", "name"],
     &["metadata", "namespace"],
     &["metadata", "uid"],
@@ -22,6 +22,8 @@ const LEFT_OUT: [&[&str]; 9] = [
     &["metadata", "annotations", labels::KEPT_REPLICAS],
     &["metadata", "annotations", labels::LAST_GOOD],
     &["metadata", "annotations", labels::FAILED_REVISION],
+    &["metadata", "annotations", labels::FAILED_BECAUSE],
+    &["metadata", "annotations", labels::FILLED],
     &["spec", "replicas"],
 ];
 

@@ -60,7 +60,13 @@ pub const WORKLOAD: &str = "appstack.dev/workload";
 pub const LAST_GOOD: &str = "appstack.dev/last-good";
 /// Annotation of workloads: the revision that has failed, and is not tried again.
 pub const FAILED_REVISION: &str = "appstack.dev/failed-revision";
+/// Annotation of workloads: what ailed the pods of that revision, which are gone.
+pub const FAILED_BECAUSE: &str = "appstack.dev/failed-because";
 /// Annotation of workloads: digest of what was last sent, by which an edit by hand is told from a new way of rendering.
 pub const SENT: &str = "appstack.dev/sent";
 /// Annotation of workloads: the count that an autoscaler left behind, kept where the stack names none.
 pub const KEPT_REPLICAS: &str = "appstack.dev/kept-replicas";
+/// Annotation of claims: the definition by which a Job has filled it, or [`NOT_FILLED`].
+pub const FILLED: &str = "appstack.dev/filled";
+/// In place of a definition: it was filled by one, and is to be filled by another.
+pub const NOT_FILLED: &str = "no";

@@ -12,11 +12,14 @@ use serde_json::Value;
 
 use super::digest::Digest;
 use super::route::RouteFacts;
-use super::{Kind, moved};
+use super::{Kind, full, moved};
 use crate::api::{AppStack, GROUP};
 
 /// Field manager of everything but the status and the count of a held service.
 pub const MANAGER: &str = "appstack";
+
+/// Reason of pods that fail since a volume, or their node's disk, is full.
+pub const DISK_FULL: &str = "DiskFull";
 
 /// Which child: unique within a namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -87,6 +90,9 @@ pub struct Facts {
     /// ConfigMaps that the template, or the pod, reads.
     #[serde(skip)]
     pub config_maps: BTreeSet<String>,
+    /// Claims that the template, or the pod, mounts.
+    #[serde(skip)]
+    pub claims: BTreeSet<String>,
     /// Bytes a claim asks for, as written.
     #[serde(skip)]
     pub storage: String,
@@ -111,7 +117,7 @@ pub struct Facts {
     /// What became of an HTTPRoute.
     #[serde(skip)]
     pub route: RouteFacts,
-    /// What a `FailedCreate` or `FailedMount` event last said about it: reason and message. Only the state of the object tells whether that still
+    /// What a `FailedCreate` or `FailedMount` event, or a health check that says [`DISK_FULL`], last said about it: reason and message. Only the state of the object tells whether that still
     /// holds.
     #[serde(skip)]
     pub reported: Option<(String, String)>,
@@ -283,11 +289,16 @@ impl Facts {
         if self.spec_replicas.is_some() {
             self.replicas_owner = replicas_owner(object);
         }
-        self.config_maps = match (&spec["containers"], &object["data"]["template"]) {
-            (Value::Array(_), _) => config_maps(spec),
-            (_, kept @ Value::Object(_)) => config_maps(&kept["spec"]),
-            _ => config_maps(&spec["template"]["spec"]),
+        let pod = match (&spec["containers"], &object["data"]["template"]) {
+            (Value::Array(_), _) => spec,
+            (_, kept @ Value::Object(_)) => &kept["spec"],
+            _ => &spec["template"]["spec"],
         };
+        self.config_maps = config_maps(pod);
+        let claims = pod["volumes"].as_array().into_iter().flatten();
+        self.claims = claims
+            .filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str().map(str::to_owned))
+            .collect();
         self.suspended = spec["suspend"] == true;
         self.template = Digest::owned_part(object, MANAGER, &["spec", "template"]);
         self.claim_templates = spec["volumeClaimTemplates"].as_array().map(|claims| {
@@ -385,7 +396,11 @@ impl PodFacts {
             trouble: waiting
                 .or(unscheduled)
                 .map(|why| (text(&why["reason"]), text(&why["message"])))
-                .or_else(|| (status["phase"] == "Failed").then(|| (text(&status["reason"]), text(&status["message"])))),
+                .or_else(|| (status["phase"] == "Failed").then(|| (text(&status["reason"]), text(&status["message"]))))
+                .map(|(reason, message)| match full::last_words(status) {
+                    Some(full) => (DISK_FULL.to_owned(), format!("{full}; {reason}: {message}")),
+                    None => (reason, message),
+                }),
         }
     }
 }

@@ -2,20 +2,12 @@
 
 use std::io::IsTerminal;
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
 
+pub use super::drawing::escaped;
+use super::drawing::{Drawing, Pen, Spot};
 use super::source::{Place, Source};
-
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// The API server or the operator would refuse it.
-    Error,
-    /// Legal, and probably not meant.
-    Warning,
-}
+pub use crate::compose::problem::Severity;
 
 /// One thing found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,14 +58,18 @@ impl Colour {
             Colour::Auto => set("CLICOLOR_FORCE") || stream.is_terminal(),
         }
     }
+
+    /// How to draw on `stream`.
+    pub fn pen(self, stream: &impl IsTerminal) -> Pen {
+        Pen::of(self.wanted(stream), stream)
+    }
 }
 
 /// The findings with an excerpt of the file each, and one line that counts them.
-pub fn text(source: &Source, findings: &[Finding], stacks: usize, coloured: bool) -> String {
-    let renderer = if coloured { Renderer::styled() } else { Renderer::plain() };
+pub fn text(source: &Source, findings: &[Finding], stacks: usize, pen: Pen) -> String {
     let mut text = String::new();
     for finding in findings {
-        text.push_str(&excerpt(source, finding, &renderer));
+        text.push_str(&drawn(source, finding, pen));
         text.push_str("\n\n");
     }
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
@@ -89,35 +85,20 @@ pub fn text(source: &Source, findings: &[Finding], stacks: usize, coloured: bool
     text + &escaped(&source.name) + ": " + &outcome + "\n"
 }
 
-fn excerpt(source: &Source, finding: &Finding, renderer: &Renderer) -> String {
-    let level = match finding.severity {
-        Severity::Error => Level::ERROR,
-        Severity::Warning => Level::WARNING,
+fn drawn(source: &Source, finding: &Finding, pen: Pen) -> String {
+    let spot = |at: &Place| {
+        let Source { name: file, text, lines, .. } = source;
+        Spot { file, text, lines, at: at.clone(), is_shown: true }
     };
-    // Long fields and messages may come from long keys.
-    let message = shortened(&finding.message, 2000);
-    let field = shortened(&finding.field, 300);
-    let at = first_line(source, &finding.at);
-    let mut snippet =
-        Snippet::source(source.text.as_str()).path(source.name.as_str()).annotation(match field.as_str() {
-            "" => AnnotationKind::Primary.span(at),
-            field => AnnotationKind::Primary.span(at).label(field.to_owned()),
-        });
-    if let Some(other) = &finding.other {
-        snippet = snippet.annotation(AnnotationKind::Context.span(first_line(source, other)).label("and here"));
-    }
-    renderer.render(&[level.primary_title(message).element(snippet)])
-}
-
-/// An excerpt shows where something begins, not a block of many lines.
-fn first_line(source: &Source, at: &Place) -> Place {
-    let mut start = at.start.min(source.text.len());
-    while !source.text.is_char_boundary(start) {
-        start -= 1;
-    }
-    let rest = source.text.get(start..at.end.max(start)).unwrap_or_default();
-    let line = rest.lines().next().unwrap_or_default().trim_end();
-    start..start + line.len()
+    pen.draw(&Drawing {
+        severity: finding.severity,
+        code: None,
+        message: &finding.message,
+        label: &finding.field,
+        at: Some(spot(&finding.at)),
+        other: finding.other.as_ref().map(spot),
+        help: "",
+    })
 }
 
 /// The findings as rows of `-o json`.
@@ -134,19 +115,6 @@ pub fn json(checked: &[(&Source, &[Finding])]) -> String {
     serde_json::to_string_pretty(&rows).unwrap_or_default()
 }
 
-fn shortened(text: &str, most: usize) -> String {
-    let mut short: String = text.chars().take(most).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    escaped(&short)
-}
-
-/// Control characters as `\u{1b}`: what a file holds must not steer the terminal.
-pub fn escaped(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,22 +127,22 @@ mod tests {
     fn a_finding_is_drawn_under_its_line() {
         let source = Source::parse("f.yaml", b"a: 1\nb: [x,\n  y]\n".to_vec());
         assert_eq!(
-            text(&source, &[finding(3..4, "a", "must be 2")], 1, false),
+            text(&source, &[finding(3..4, "a", "must be 2")], 1, Pen::new(false, 140)),
             "error: must be 2\n --> f.yaml:1:4\n  |\n1 | a: 1\n  |    ^ a\n\nf.yaml: 1 problem\n"
         );
-        let drawn = text(&source, &[finding(8..17, "b", "of many lines")], 1, false);
+        let drawn = text(&source, &[finding(8..17, "b", "of many lines")], 1, Pen::new(false, 140));
         assert!(drawn.contains("2 | b: [x,\n  |    ^^^ b"), "{drawn}");
-        assert_eq!(text(&source, &[], 1, false), "f.yaml: valid\n");
+        assert_eq!(text(&source, &[], 1, Pen::new(false, 140)), "f.yaml: valid\n");
     }
 
     #[test]
     fn places_out_of_the_text_do_no_harm() {
         let source = Source::parse("f.yaml", "é\u{1b}[31m: ü".as_bytes().to_vec());
         for at in [0..99, 50..60, 1..2, Place { start: 2, end: 1 }, 0..0] {
-            let drawn = text(&source, &[finding(at, "\u{1b}[31m", "\u{7}\n")], 1, false);
+            let drawn = text(&source, &[finding(at, "\u{1b}[31m", "\u{7}\n")], 1, Pen::new(false, 140));
             assert!(!drawn.contains(['\u{1b}', '\u{7}']), "{drawn:?}");
         }
-        text(&Source::parse("", Vec::new()), &[finding(0..0, "", "empty")], 0, true);
+        text(&Source::parse("", Vec::new()), &[finding(0..0, "", "empty")], 0, Pen::new(true, 140));
     }
 
     #[test]

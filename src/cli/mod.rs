@@ -1,7 +1,11 @@
 //! The commands of the `appstack` program, one file each.
 pub mod check;
+pub mod diff;
 pub mod document;
+pub mod down;
+pub mod drawing;
 pub mod events;
+pub mod explain;
 mod family;
 pub mod field;
 pub mod findings;

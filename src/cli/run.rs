@@ -40,15 +40,8 @@ pub struct RunArgs {
     /// Time until a write that the API server refused is tried again unchanged
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     refusal_retry: Duration,
-    /// Labels of the cluster's DNS pods in kube-system
-    #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',', default_value = "k8s-app=kube-dns", value_parser = label)]
-    dns_selector: Vec<(String, String)>,
-    /// Ports of those pods
-    #[arg(long, value_name = "PORT", value_delimiter = ',', default_value = "53,5353,8053")]
-    dns_port: Vec<u16>,
-    /// Addresses of resolvers that are no pods
-    #[arg(long, value_name = "CIDR", value_delimiter = ',', default_value = "169.254.20.10/32")]
-    dns_cidr: Vec<String>,
+    #[command(flatten)]
+    dns: DnsArgs,
     /// How log lines look
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Json)]
     log_format: LogFormat,
@@ -56,6 +49,43 @@ pub struct RunArgs {
     #[cfg(debug_assertions)]
     #[arg(long, hide = true, env = "APPSTACK_TEST_RENDER_SALT")]
     test_render_salt: Option<String>,
+}
+
+/// What of the cluster decides how a stack is rendered.
+#[derive(Args, Clone, Debug)]
+pub struct DnsArgs {
+    /// Labels of the cluster's DNS pods in kube-system
+    #[arg(id = "dns_selector", long = "dns-selector", value_name = "KEY=VALUE", value_delimiter = ',', default_value = "k8s-app=kube-dns", value_parser = label)]
+    selector: Vec<(String, String)>,
+    /// Ports of those pods
+    #[arg(
+        id = "dns_port",
+        long = "dns-port",
+        value_name = "PORT",
+        value_delimiter = ',',
+        default_value = "53,5353,8053"
+    )]
+    ports: Vec<u16>,
+    /// Addresses of resolvers that are no pods
+    #[arg(
+        id = "dns_cidr",
+        long = "dns-cidr",
+        value_name = "CIDR",
+        value_delimiter = ',',
+        default_value = "169.254.20.10/32"
+    )]
+    cidrs: Vec<String>,
+}
+
+impl DnsArgs {
+    pub(super) fn settings(&self) -> Settings {
+        Settings {
+            dns_selector: self.selector.clone(),
+            dns_ports: self.ports.clone(),
+            dns_cidrs: self.cidrs.clone(),
+            ..Settings::default()
+        }
+    }
 }
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -150,11 +180,9 @@ fn options(args: RunArgs) -> Options {
         refusal_retry: args.refusal_retry,
         max_pod_security: args.max_pod_security,
         rendering: Settings {
-            dns_selector: args.dns_selector,
-            dns_ports: args.dns_port,
-            dns_cidrs: args.dns_cidr,
             #[cfg(debug_assertions)]
             test_salt: args.test_render_salt,
+            ..args.dns.settings()
         },
     }
 }

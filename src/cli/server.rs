@@ -17,7 +17,7 @@ pub struct Which {
     /// Name of the stack
     pub(super) name: String,
     #[command(flatten)]
-    place: Place,
+    pub(super) place: Place,
 }
 
 /// Which namespace of which cluster.
@@ -25,7 +25,7 @@ pub struct Which {
 pub struct Place {
     /// The namespace [default: that of the kubeconfig's context]
     #[arg(long, short, value_name = "NAMESPACE")]
-    namespace: Option<String>,
+    pub(super) namespace: Option<String>,
     /// Context of the kubeconfig [default: the current one]
     #[arg(long, value_name = "NAME")]
     context: Option<String>,

@@ -1,8 +1,11 @@
 //! What the commands that change a stack share.
 
+use std::fmt::Debug;
+
 use clap::Args;
-use kube::ResourceExt;
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::{Api, ResourceExt};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::server::Asked;
@@ -29,6 +32,17 @@ impl DryRun {
     /// What is said behind what would change.
     pub(super) fn word(&self) -> &'static str {
         if self.is_dry() { " (dry run)" } else { "" }
+    }
+
+    /// Has the server check a deletion, where that is asked.
+    pub(super) async fn delete<K>(&self, api: &Api<K>, name: &str) -> kube::Result<()>
+    where
+        K: Clone + DeserializeOwned + Debug,
+    {
+        if self.place != "server" {
+            return Ok(());
+        }
+        api.delete(name, &DeleteParams::background().dry_run()).await.map(|_| ())
     }
 
     /// Sends a merge patch, or does not.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::document::{self, Sort};
 use super::findings::{self, Colour, Finding, Severity, escaped};
-use super::source::Source;
+use super::source::{LARGEST_FILE, Source};
 use crate::api::{AppStack, PodSecurity};
 
 /// Check AppStack files offline: the schema and rules of the CRD, and every reference between services.
@@ -88,8 +88,8 @@ pub fn run(args: &Args) -> ExitCode {
             findings::json(&files) + "\n"
         }
         Output::Text => {
-            let coloured = args.color.wanted(&io::stdout());
-            checked.iter().map(|file| findings::text(&file.source, &file.findings, file.candidates, coloured)).collect()
+            let pen = args.color.pen(&io::stdout());
+            checked.iter().map(|file| findings::text(&file.source, &file.findings, file.candidates, pen)).collect()
         }
     };
     if io::stdout().write_all(text.as_bytes()).is_err() {
@@ -158,8 +158,8 @@ impl NotLoaded {
                 ExitCode::from(UNREADABLE)
             }
             NotLoaded::Invalid(checked) => {
-                let coloured = Colour::Auto.wanted(&io::stderr());
-                eprint!("{}", findings::text(&checked.source, &checked.findings, checked.candidates, coloured));
+                let pen = Colour::Auto.pen(&io::stderr());
+                eprint!("{}", findings::text(&checked.source, &checked.findings, checked.candidates, pen));
                 ExitCode::from(FINDINGS)
             }
         }
@@ -181,13 +181,16 @@ pub fn load_stack(path: &Path, max_pod_security: PodSecurity) -> Result<AppStack
     }
 }
 
+/// A byte more than a source may have: a device or a pipe may be endless.
+const MOST_READ: u64 = LARGEST_FILE as u64 + 1;
+
 fn read(path: &Path) -> io::Result<Source> {
     let mut bytes = Vec::new();
     let name = if path == Path::new("-") {
-        io::stdin().lock().read_to_end(&mut bytes)?;
+        io::stdin().lock().take(MOST_READ).read_to_end(&mut bytes)?;
         "standard input".into()
     } else {
-        bytes = std::fs::read(path)?;
+        std::fs::File::open(path)?.take(MOST_READ).read_to_end(&mut bytes)?;
         path.to_string_lossy()
     };
     Ok(Source::parse(&name, bytes))
@@ -197,4 +200,15 @@ fn read(path: &Path) -> io::Result<Source> {
 pub(super) fn level(word: &str) -> Result<PodSecurity, String> {
     serde_json::from_value(Value::String(word.to_owned()))
         .map_err(|_| "must be Restricted, Baseline or Privileged".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endless_file_is_refused_and_not_read_to_its_end() {
+        let checked = validate(&[PathBuf::from("/dev/zero")], PodSecurity::Baseline).remove(0).1.unwrap();
+        assert_eq!(checked.findings[0].message, "is larger than 32 MiB");
+    }
 }

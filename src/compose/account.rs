@@ -1,12 +1,13 @@
 //! Every key of the input, and what became of it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+
+use hashbrown::DefaultHashBuilder;
 
 use super::Loaded;
 use super::node::{At, FileId, Holds, Node};
 use super::notes::Settled;
 use super::trail::shortened;
-use super::yaml;
 
 /// A key with a value, or an item of a list, that has no keys or items of its own.
 #[derive(Clone, Debug)]
@@ -37,33 +38,26 @@ pub enum Stands {
 #[derive(Debug)]
 pub struct Account<O> {
     keys: Vec<Key>,
-    said: HashMap<(FileId, u32), Vec<O>>,
+    said: HashMap<(FileId, u32), Vec<O>, DefaultHashBuilder>,
 }
 
 impl<O: Clone> Account<O> {
     /// The keys of a project that was loaded.
     pub fn of(loaded: &Loaded) -> Account<O> {
-        let mut kept = HashSet::new();
+        let mut kept = Places::default();
         if let Some(project) = &loaded.project {
-            places(&project.root, &mut kept);
+            kept.add(&project.root);
         }
-        let mut keys = Vec::new();
-        for (number, source) in loaded.sources.iter().enumerate().filter(|(_, source)| source.is_compose) {
-            let file = FileId::try_from(number).unwrap_or(FileId::MAX);
-            for document in yaml::documents(&source.text, file, &mut yaml::MOST_NODES.clone()).unwrap_or_default() {
-                leaves(&document, document.at, String::new(), &mut keys);
-            }
-        }
-        let mut seen = HashSet::new();
-        keys.retain(|key: &Key| seen.insert(place(key.at)));
-        for key in &mut keys {
-            key.stands = match loaded.settled(key.at) {
-                _ if kept.contains(&place(key.at)) => Stands::InProject,
-                Some(how) => Stands::Settled(how),
-                None => Stands::Lost,
-            };
-        }
-        Account { keys, said: HashMap::new() }
+        let mut seen = Places::default();
+        let stands = |key: &Key| match loaded.settled(key.at) {
+            _ if kept.has(key.at) => Stands::InProject,
+            Some(how) => Stands::Settled(how),
+            None => Stands::Lost,
+        };
+        // What several aliases stand for is written once.
+        let keys = loaded.keys.iter().filter(|key| seen.insert(key.at));
+        let keys = keys.map(|key| Key { stands: stands(key), ..key.clone() }).collect();
+        Account { keys, said: HashMap::default() }
     }
 
     /// All keys, in the order of the files.
@@ -93,6 +87,30 @@ impl<O: Clone> Account<O> {
         }
     }
 
+    /// Says `what` of the key or item at `at` and of everything in `node` of which nothing was said yet; whether there was any such.
+    pub fn say_rest(&mut self, at: At, node: &Node, what: &O) -> bool {
+        let mut new = at.is_written() && !self.has_said(at);
+        if new {
+            self.say(at, what.clone());
+        }
+        match &node.holds {
+            Holds::Map(map) => map.values().for_each(|entry| new |= self.say_rest(entry.at, &entry.value, what)),
+            Holds::List(items) => items.iter().for_each(|item| new |= self.say_rest(item.at, item, what)),
+            _ => {}
+        }
+        new
+    }
+
+    /// Whether something was said of the key or item at `at`.
+    pub fn has_said(&self, at: At) -> bool {
+        self.said.contains_key(&place(at))
+    }
+
+    /// What was said of the key or item at `at`.
+    pub fn said_at(&self, at: At) -> &[O] {
+        self.said.get(&place(at)).map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// What was said of a key.
     pub fn said(&self, key: &Key) -> &[O] {
         self.said.get(&place(key.at)).map(Vec::as_slice).unwrap_or_default()
@@ -112,34 +130,90 @@ fn place(at: At) -> (FileId, u32) {
     (at.file, at.start)
 }
 
-/// Where all entries and items of a value are written.
-fn places(node: &Node, found: &mut HashSet<(FileId, u32)>) {
-    match &node.holds {
-        Holds::Map(map) => map.values().for_each(|entry| {
-            found.insert(place(entry.at));
-            places(&entry.value, found);
-        }),
-        Holds::List(items) => items.iter().for_each(|item| {
-            found.insert(place(item.at));
-            places(item, found);
-        }),
-        _ => {}
+/// Places where something begins: a bit for each byte of each file.
+#[derive(Default)]
+struct Places(Vec<Vec<u64>>);
+
+impl Places {
+    fn bit(at: At) -> Option<(usize, usize, u64)> {
+        let (file, byte) = (usize::try_from(at.file).ok()?, usize::try_from(at.start).ok()?);
+        at.is_written().then_some((file, byte / 64, 1 << (byte % 64)))
+    }
+
+    /// Whether it is new.
+    fn insert(&mut self, at: At) -> bool {
+        let Some((file, word, bit)) = Places::bit(at) else { return false };
+        if self.0.len() <= file {
+            self.0.resize_with(file + 1, Vec::new);
+        }
+        let Some(words) = self.0.get_mut(file) else { return false };
+        if words.len() <= word {
+            words.resize(word + 1, 0);
+        }
+        let Some(word) = words.get_mut(word) else { return false };
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+
+    fn has(&self, at: At) -> bool {
+        let found = Places::bit(at).and_then(|(file, word, bit)| Some(self.0.get(file)?.get(word)? & bit != 0));
+        found == Some(true)
+    }
+
+    /// All entries and items of a value.
+    fn add(&mut self, node: &Node) {
+        match &node.holds {
+            Holds::Map(map) => map.values().for_each(|entry| {
+                self.insert(entry.at);
+                self.add(&entry.value);
+            }),
+            Holds::List(items) => items.iter().for_each(|item| {
+                self.insert(item.at);
+                self.add(item);
+            }),
+            _ => {}
+        }
     }
 }
 
-fn leaves(node: &Node, at: At, path: String, keys: &mut Vec<Key>) {
+/// Bytes of a path: there may be one for each of 250,000 values.
+const LONGEST: usize = 400;
+
+/// Adds the keys and items of documents that have none below them. What stands is not known yet.
+pub(super) fn leaves(documents: &[Node], keys: &mut Vec<Key>) {
+    let mut path = String::new();
+    for document in documents {
+        leaf(document, document.at, &mut path, keys);
+    }
+}
+
+fn leaf(node: &Node, at: At, path: &mut String, keys: &mut Vec<Key>) {
+    let length = path.len();
     match &node.holds {
         Holds::Map(map) if !map.is_empty() => {
             for (key, entry) in map {
-                let dot = if path.is_empty() { "" } else { "." };
-                leaves(&entry.value, entry.at, format!("{path}{dot}{}", shortened(key)), keys);
+                if length < LONGEST {
+                    if length > 0 {
+                        path.push('.');
+                    }
+                    path.push_str(shortened(key));
+                }
+                leaf(&entry.value, entry.at, path, keys);
+                path.truncate(length);
             }
         }
         Holds::List(items) if !items.is_empty() => {
             for (index, item) in items.iter().enumerate() {
-                leaves(item, item.at, format!("{path}[{index}]"), keys);
+                if length < LONGEST {
+                    path.push('[');
+                    path.push_str(&index.to_string());
+                    path.push(']');
+                }
+                leaf(item, item.at, path, keys);
+                path.truncate(length);
             }
         }
-        _ => keys.push(Key { at, path, stands: Stands::Lost }),
+        _ => keys.push(Key { at, path: path.clone(), stands: Stands::Lost }),
     }
 }

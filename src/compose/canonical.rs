@@ -97,7 +97,7 @@ impl Form<'_> {
     /// `name=value` items as a map; only names that `alone` knows need no value.
     fn pairs(&mut self, node: &mut Node, alone: fn(&str) -> bool) {
         let Holds::List(items) = &mut node.holds else { return };
-        let mut map = Map::new();
+        let mut map = Map::default();
         for item in std::mem::take(items) {
             let text = item.as_text().unwrap_or_default();
             let value = match text.split_once('=') {
@@ -241,7 +241,7 @@ fn one_as_list(node: &mut Node) {
 fn as_map(node: &mut Node, key: &str) {
     if let Holds::Text(_) = node.holds {
         let entry = Entry::implied(node.clone());
-        *node = Node::new(node.at, Holds::Map(Map::from([(key.to_owned(), entry)])));
+        *node = Node::new(node.at, Holds::Map(Map::from_iter([(key.to_owned(), entry)])));
     }
 }
 

@@ -219,7 +219,8 @@ impl Decoder<'_> {
                 }
             }
             Holds::List(items) => {
-                let mut map = Map::with_capacity(items.len());
+                let mut map = Map::default();
+                map.reserve(items.len());
                 for item in std::mem::take(items) {
                     let text = item.printed().unwrap_or_default();
                     let (key, value) = match text.split_once('=') {
@@ -262,7 +263,7 @@ impl Decoder<'_> {
     }
 
     fn hosts(&mut self, node: &mut Node, trail: &Trail<'_>) {
-        let mut hosts = Map::new();
+        let mut hosts = Map::default();
         let mut insert = |name: &str, at, addresses: Vec<Node>| {
             let empty = || Entry { at, value: Node::new(at, Holds::List(Vec::new())) };
             if let Holds::List(all) = &mut hosts.entry(name.to_owned()).or_insert_with(empty).value.holds {

@@ -39,7 +39,9 @@ pub fn parse(text: &str, variables: &mut Variables, lookup: &dyn Fn(&str) -> Opt
             }
         };
         if name.contains(' ') {
-            return flaw(format!("the name of a variable has no spaces: '{name}'"));
+            // A line without a '=' may be a part of a secret.
+            let shown = if bare { String::new() } else { format!(": '{name}'") };
+            return flaw(format!("the name of a variable has no spaces{shown}"));
         }
         if bare {
             if let Some(value) = lookup(name) {
@@ -84,7 +86,8 @@ pub fn parse_raw(
             return Err(Flaw { at: here, message: "there is no name before the '='".to_owned() });
         }
         if name.contains([' ', '\t']) {
-            let message = format!("the name of a variable has no spaces in 'format: raw': {name:?}");
+            let shown = if value.is_some() { format!(": {name:?}") } else { String::new() };
+            let message = format!("the name of a variable has no spaces in 'format: raw'{shown}");
             return Err(Flaw { at: here, message });
         }
         if let Some(value) = value.map(str::to_owned).or_else(|| lookup(name)) {

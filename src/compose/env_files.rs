@@ -104,7 +104,7 @@ impl Loader<'_> {
         }
         let Some(map) = service.as_map_mut() else { return };
         let target = map.entry(key.to_owned());
-        let target = target.or_insert_with(|| Entry::implied(Node::new(At::NOWHERE, Holds::Map(Map::new()))));
+        let target = target.or_insert_with(|| Entry::implied(Node::new(At::NOWHERE, Holds::Map(Map::default()))));
         let Some(target) = target.value.as_map_mut() else { return };
         for (name, value) in found {
             if target.contains_key(&name) {

@@ -120,13 +120,13 @@ impl Loader<'_> {
             return base;
         }
         let wrap = |key: &str, node: Node| {
-            Node::new(At::NOWHERE, Holds::Map(Map::from([(key.to_owned(), Entry::implied(node))])))
+            Node::new(At::NOWHERE, Holds::Map(Map::from_iter([(key.to_owned(), Entry::implied(node))])))
         };
         let mut project = wrap("services", wrap(name, base));
         tags::apply(&mut project, tags, &mut self.notes);
         let services = project.get_mut("services").and_then(Node::as_map_mut);
         let service = services.and_then(|services| services.shift_remove(name));
-        service.map_or_else(|| Node::new(At::NOWHERE, Holds::Map(Map::new())), |entry| entry.value)
+        service.map_or_else(|| Node::new(At::NOWHERE, Holds::Map(Map::default())), |entry| entry.value)
     }
 
     fn missing(&mut self, name: &str, of: &str, at: At, path: &Path) -> Told {

@@ -33,6 +33,10 @@ pub trait Files {
     fn read(&self, path: &Path, most: u64) -> std::io::Result<Vec<u8>>;
     /// The path with links followed, if there is something at it.
     fn real(&self, path: &Path) -> Option<PathBuf>;
+    /// The names of what is in a folder, sorted; of more than `most` only so many.
+    fn list(&self, folder: &Path, most: usize) -> std::io::Result<Vec<String>>;
+    /// Whether its owner may run a file.
+    fn is_executable(&self, path: &Path) -> bool;
 }
 
 /// The files of this computer.
@@ -58,6 +62,20 @@ impl Files for Disk {
     fn real(&self, path: &Path) -> Option<PathBuf> {
         std::fs::canonicalize(path).ok()
     }
+
+    fn list(&self, folder: &Path, most: usize) -> std::io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(folder)?.take(most) {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn is_executable(&self, path: &Path) -> bool {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o100 != 0)
+    }
 }
 
 /// Files by absolute path, for tests.
@@ -80,6 +98,19 @@ impl Files for Memory {
     fn real(&self, path: &Path) -> Option<PathBuf> {
         self.kind(path).map(|_| path.to_owned())
     }
+
+    fn list(&self, folder: &Path, most: usize) -> std::io::Result<Vec<String>> {
+        let below = self.keys().filter_map(|file| file.strip_prefix(folder).ok()?.components().next());
+        let mut names: Vec<String> = below.map(|name| name.as_os_str().to_string_lossy().into_owned()).collect();
+        names.dedup();
+        names.truncate(most);
+        Ok(names)
+    }
+
+    /// In memory, what a file begins with tells.
+    fn is_executable(&self, path: &Path) -> bool {
+        self.get(path).is_some_and(|text| text.starts_with(b"#!"))
+    }
 }
 
 /// Reads the files of one project.
@@ -94,7 +125,41 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader that may read nothing yet.
     pub fn new(files: &'a dyn Files) -> Self {
-        Reader { files, roots: Vec::new(), read: 0, count: 0 }
+        Reader::within(files, Vec::new())
+    }
+
+    /// A reader of these folders and files, which are [`Reader::roots`] of another.
+    pub fn within(files: &'a dyn Files, roots: Vec<PathBuf>) -> Self {
+        Reader { files, roots, read: 0, count: 0 }
+    }
+
+    /// The folders and files that may be read, links followed.
+    pub fn roots(&self) -> &[PathBuf] {
+        &self.roots
+    }
+
+    /// A path with links followed, if it may be read. What is read is what was looked at, even if a link is put elsewhere meanwhile.
+    fn inside(&self, path: &Path) -> Option<PathBuf> {
+        let real = self.real(&clean(path));
+        self.roots.iter().any(|root| real.starts_with(root)).then_some(real)
+    }
+
+    /// A path with the links of what there is of it followed.
+    fn real(&self, path: &Path) -> PathBuf {
+        self.files.real(path).unwrap_or_else(|| match (path.parent(), path.file_name()) {
+            (Some(parent), Some(name)) => self.real(parent).join(name),
+            _ => path.to_owned(),
+        })
+    }
+
+    /// The names of what is in a folder, at most so many; none if it may not be read or there are more.
+    pub fn list(&self, folder: &Path, most: usize) -> Option<Vec<String>> {
+        self.files.list(&self.inside(folder)?, most + 1).ok().filter(|names| names.len() <= most)
+    }
+
+    /// Whether a file that may be read is a program.
+    pub fn is_executable(&self, path: &Path) -> bool {
+        self.inside(path).is_some_and(|real| self.files.is_executable(&real))
     }
 
     /// What `path` leads to.
@@ -114,8 +179,11 @@ impl<'a> Reader<'a> {
         let text = String::from_utf8(bytes).map_err(|error| {
             let good = error.utf8_error().valid_up_to();
             let bad = error.as_bytes().get(good).copied().unwrap_or_default();
-            Problem::error(code::NOT_UTF8, At::NOWHERE, format!("{name}: byte {good} ({bad:#04x}) is not UTF-8"))
-                .help("save the file as UTF-8")
+            let message = match error.as_bytes() {
+                [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => format!("{name} is UTF-16"),
+                _ => format!("{name}: byte {good} ({bad:#04x}) is not UTF-8"),
+            };
+            Problem::error(code::NOT_UTF8, At::NOWHERE, message).help("save the file as UTF-8")
         })?;
         Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
     }
@@ -124,15 +192,11 @@ impl<'a> Reader<'a> {
     pub fn bytes(&mut self, path: &Path) -> Result<Vec<u8>, Problem> {
         let name = path.display();
         let problem = |code, message: String| Err(Problem::error(code, At::NOWHERE, message));
-        let real = match self.files.real(path) {
-            Some(real) => real,
-            None => clean(path),
-        };
-        if !self.roots.iter().any(|root| real.starts_with(root)) {
+        let Some(real) = self.inside(path) else {
             let problem = Problem::error(code::OUTSIDE, At::NOWHERE, format!("{name} lies outside the project folder"));
             return Err(problem.help("move it into the project folder, or name its folder on the command line"));
-        }
-        match self.files.kind(path) {
+        };
+        match self.files.kind(&real) {
             None => return problem(code::UNREADABLE, format!("there is no file {name}")),
             Some(Kind::Folder) => return problem(code::UNREADABLE, format!("{name} is a folder")),
             Some(Kind::Other) => return problem(code::UNREADABLE, format!("{name} is no file")),
@@ -142,7 +206,7 @@ impl<'a> Reader<'a> {
         if self.count > MOST_FILES {
             return problem(code::TOO_LARGE, format!("the project reads more than {MOST_FILES} files"));
         }
-        let bytes = match self.files.read(path, LARGEST_FILE + 1) {
+        let bytes = match self.files.read(&real, LARGEST_FILE + 1) {
             Ok(bytes) => bytes,
             Err(error) => return problem(code::UNREADABLE, format!("{name} cannot be read: {error}")),
         };
@@ -221,6 +285,12 @@ mod tests {
             }
             fn real(&self, path: &Path) -> Option<PathBuf> {
                 Some(path.to_owned())
+            }
+            fn list(&self, _: &Path, _: usize) -> std::io::Result<Vec<String>> {
+                Ok(Vec::new())
+            }
+            fn is_executable(&self, _: &Path) -> bool {
+                false
             }
         }
         let mut reader = Reader::new(&Endless);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::interpolate::{Filler, Unfit};
+use super::interpolate::{Filler, Unfit, Variables};
 use super::node::{At, Holds, Node};
 use super::notes::Notes;
 use super::problem::{Problem, code};
@@ -10,14 +10,17 @@ use super::trail::Trail;
 use super::units;
 
 /// Fills in the variables of a document. Keys stay as they are. What cannot be filled in is noted, all of it.
-pub fn fill(document: &mut Node, lookup: &dyn Fn(&str) -> Option<String>, notes: &mut Notes) {
-    let mut walk = Walk { lookup, notes, warned: BTreeSet::new() };
+pub fn fill(document: &mut Node, environment: &Variables, notes: &mut Notes) {
+    let scope = notes.scope(environment);
+    let lookup = |name: &str| environment.get(name).cloned();
+    let mut walk = Walk { lookup: &lookup, notes, scope, warned: BTreeSet::new() };
     walk.node(document, &Trail::TOP);
 }
 
 struct Walk<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     notes: &'a mut Notes,
+    scope: usize,
     /// Variables that nothing sets, warned of once.
     warned: BTreeSet<String>,
 }
@@ -41,6 +44,7 @@ impl Walk<'_> {
         let text = if written.contains('$') {
             let mut filler = Filler::new(self.lookup);
             let outcome = filler.fill(&written);
+            self.notes.hide(at, filler.used);
             for name in filler.unset {
                 if self.warned.insert(name.clone()) {
                     let message = format!("the variable {name} is not set: it is taken as blank");
@@ -51,7 +55,10 @@ impl Walk<'_> {
             let outcome =
                 outcome.and_then(|text| if self.notes.fits(text.len()) { Ok(text) } else { Err(Unfit::TooLong) });
             match outcome {
-                Ok(text) => text,
+                Ok(text) => {
+                    self.notes.template(at, written, self.scope);
+                    text
+                }
                 Err(unfit) => {
                     self.notes.say(unfit_problem(unfit, at).on(trail));
                     return Holds::Text(written);
@@ -170,7 +177,7 @@ mod tests {
         let text = "services:\n  a:\n    image: ${\n    cpus: x\n    tty: 'yes'\n    scale: ${N:?say}\n    labels: {'$K': $V}\n";
         let mut node = yaml::documents(text, 0, &mut 99).unwrap().remove(0);
         let mut notes = Notes::default();
-        fill(&mut node, &|_| None, &mut notes);
+        fill(&mut node, &Variables::new(), &mut notes);
         let said: Vec<_> = notes.problems.iter().map(|p| (p.code, p.path.as_str())).collect();
         assert_eq!(
             said,

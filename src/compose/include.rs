@@ -144,7 +144,7 @@ impl Loader<'_> {
             }
             let (Holds::Map(part), Some(own)) = (part.value.holds, document.as_map_mut()) else { continue };
             let own = own.entry(section.clone());
-            let own = own.or_insert_with(|| Entry::implied(Node::new(At::NOWHERE, Holds::Map(Map::new()))));
+            let own = own.or_insert_with(|| Entry::implied(Node::new(At::NOWHERE, Holds::Map(Map::default()))));
             let Some(own) = own.value.as_map_mut() else { continue };
             let section_trail = Trail::TOP.to(&section);
             for (name, theirs) in part {
@@ -159,7 +159,7 @@ impl Loader<'_> {
                 }
                 self.notes.settle_one(theirs.at, Settled::Overridden(ours.at));
                 let wrap = |key: &str, node: Node| {
-                    Node::new(At::NOWHERE, Holds::Map(Map::from([(key.to_owned(), Entry::implied(node))])))
+                    Node::new(At::NOWHERE, Holds::Map(Map::from_iter([(key.to_owned(), Entry::implied(node))])))
                 };
                 let mut theirs = wrap(&section, wrap(&name, theirs.value));
                 tags::apply(&mut theirs, tags, &mut self.notes);

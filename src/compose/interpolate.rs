@@ -27,6 +27,8 @@ pub struct Filler<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     /// Variables that were blank because nothing sets them.
     pub unset: Vec<String>,
+    /// Variables whose values were looked up, and these.
+    pub used: Variables,
     depth: usize,
     room: usize,
 }
@@ -37,7 +39,7 @@ const DEEPEST: usize = 64;
 impl<'a> Filler<'a> {
     /// With the variables that `lookup` knows.
     pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Filler { lookup, unset: Vec::new(), depth: 0, room: LONGEST }
+        Filler { lookup, unset: Vec::new(), used: Variables::new(), depth: 0, room: LONGEST }
     }
 
     /// `text` with its variables filled in.
@@ -104,7 +106,7 @@ impl<'a> Filler<'a> {
     }
 
     fn operate(&mut self, name: &str, operator: &str, argument: &str) -> Result<String, Unfit> {
-        let value = (self.lookup)(name);
+        let value = self.look_up(name);
         let empty_counts = !operator.starts_with(':');
         let given = value.clone().filter(|value| empty_counts || !value.is_empty());
         match operator.trim_start_matches(':') {
@@ -119,10 +121,16 @@ impl<'a> Filler<'a> {
     }
 
     fn plain(&mut self, name: &str) -> String {
-        (self.lookup)(name).unwrap_or_else(|| {
+        self.look_up(name).unwrap_or_else(|| {
             self.unset.push(name.to_owned());
             String::new()
         })
+    }
+
+    fn look_up(&mut self, name: &str) -> Option<String> {
+        let value = (self.lookup)(name)?;
+        self.used.insert(name.to_owned(), value.clone());
+        Some(value)
     }
 }
 

@@ -46,8 +46,8 @@ pub fn merge(base: Node, over: Node, trail: &Trail<'_>, notes: &mut Notes) -> No
         Rule::Build => {
             let build = |node: Node| match node.holds {
                 Holds::Map(map) => map,
-                Holds::Text(_) => Map::from([("context".to_owned(), Entry::implied(node))]),
-                _ => Map::new(),
+                Holds::Text(_) => Map::from_iter([("context".to_owned(), Entry::implied(node))]),
+                _ => Map::default(),
             };
             let at = base.at;
             Node::new(at, Holds::Map(maps(build(base), build(over), trail, notes)))

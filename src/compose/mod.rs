@@ -7,7 +7,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`discover`] | which files, which folder, which variables, which name |
-//! | [`yaml`], [`scalar`], [`node`] | a text as values with places |
+//! | [`yaml`], [`scalar`], [`node`](crate::yaml::node) | a text as values with places |
 //! | [`interpolate`], [`fill`] | variables |
 //! | [`dotenv`], [`env_files`] | `.env`, `env_file`, `label_file` |
 //! | [`model`] | files put together |
@@ -18,11 +18,15 @@
 //! | [`shapes`], [`decode`], [`units`], [`words`] | types |
 //! | [`check`], [`up`] | consistency |
 //! | [`project`], [`account`] | the result |
+//! | [`problem`], [`code`] | what is wrong with it |
 //!
 //! Files come from a [`files::Files`]: nothing outside the project folder is read unless the user named it, nothing from the network, and
 //! sizes, depths and copies are bounded.
 
 #![allow(clippy::single_match_else)] // two outcomes of one question read better side by side
+
+#[macro_use]
+pub mod code;
 
 pub mod account;
 mod canonical;
@@ -37,10 +41,10 @@ pub mod files;
 mod fill;
 mod include;
 pub mod interpolate;
+pub mod mapping;
 mod merge;
 mod model;
 mod mounts;
-pub mod node;
 mod normalise;
 pub mod notes;
 mod paths;
@@ -49,7 +53,7 @@ pub mod problem;
 pub mod project;
 pub(crate) mod scalar;
 pub mod schema;
-mod shapes;
+pub(crate) mod shapes;
 mod tags;
 mod trail;
 mod unique;
@@ -59,7 +63,11 @@ pub mod words;
 mod yaml;
 
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
 mod tests;
+
+pub use crate::yaml::node;
 
 use std::path::PathBuf;
 
@@ -68,7 +76,7 @@ use interpolate::Variables;
 use model::{Loader, Parsed, Scope};
 use node::At;
 use notes::{Notes, Settled};
-use problem::{Problem, Severity, Sources, Told, code};
+use problem::{Problem, Severity, Sources, Told};
 use project::Project;
 
 /// What the command line and the environment say.
@@ -103,13 +111,29 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
     /// The texts of all files that were read.
     pub sources: Sources,
+    /// What the files say, key by key.
+    keys: Vec<account::Key>,
     notes: Notes,
+    /// The folders and files that may be read.
+    roots: Vec<PathBuf>,
 }
 
 impl Loaded {
     /// What the loader itself has settled of the key or item at `at`.
     pub fn settled(&self, at: At) -> Option<Settled> {
         self.notes.settled(at)
+    }
+
+    /// The value at `at` as the file has it, and the variables that filled it in; none if it names no variable. Of an item `NAME=VALUE` it is
+    /// the whole item; a name alone, whose value is that of the variable, is `NAME=${NAME}`.
+    pub fn template(&self, at: At) -> Option<(&str, &Variables)> {
+        self.notes.templated(at)
+    }
+
+    /// Puts the names of variables where a problem at a value has what they brought in: that may be a secret. Those of the loader itself
+    /// are so already.
+    pub fn redact(&self, problem: &mut Problem) {
+        self.notes.redact(problem);
     }
 
     /// The errors.
@@ -126,14 +150,17 @@ pub fn load(files: &dyn Files, options: &Options) -> Loaded {
     }
     let mut loader = Loader::new(reader, options.environment.get("HOME").cloned());
     let project = project_of(&mut loader, options).ok();
-    let Loader { sources, mut notes, bases, .. } = loader;
+    let Loader { reader, sources, keys, mut notes, bases, .. } = loader;
     for (base, _) in bases.values() {
         notes.settle_rest(base, Settled::Unused);
     }
     let mut problems = std::mem::take(&mut notes.problems);
+    for problem in &mut problems {
+        notes.redact(problem);
+    }
     problems.sort_by_key(|problem| (problem.at.file, problem.at.start));
     problems.dedup();
-    Loaded { project, problems, sources, notes }
+    Loaded { project, problems, sources, keys, notes, roots: reader.roots().to_vec() }
 }
 
 fn project_of(loader: &mut Loader<'_>, options: &Options) -> Result<Project, Told> {

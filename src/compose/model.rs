@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::account::{self, Key};
 use super::files::{self, Reader};
 use super::interpolate::Variables;
 use super::node::{At, Entry, FileId, Holds, Map, Node};
@@ -36,6 +37,8 @@ pub struct Loader<'a> {
     pub sources: Sources,
     /// Problems, and what became of what.
     pub notes: Notes,
+    /// What the files say, key by key.
+    pub keys: Vec<Key>,
     /// Where `~` is.
     pub home: Option<String>,
     /// Files that services extend, by path; out while one of their services is looked for.
@@ -53,6 +56,7 @@ impl<'a> Loader<'a> {
             reader,
             sources: Sources::default(),
             notes: Notes::default(),
+            keys: Vec::new(),
             home,
             bases: HashMap::new(),
             data: HashMap::new(),
@@ -80,6 +84,7 @@ impl<'a> Loader<'a> {
                 return Err(Told);
             }
         };
+        account::leaves(&documents, &mut self.keys);
         for document in &documents {
             if document.as_map().is_none() {
                 let at = document.at;
@@ -125,8 +130,7 @@ impl<'a> Loader<'a> {
     /// A document with its variables filled in, without its tags, and what the tags say.
     pub(super) fn filled(&mut self, mut document: Node, environment: &Variables) -> (Node, Paths) {
         let tags = tags::take(&mut document, &mut self.notes);
-        let lookup = |name: &str| environment.get(name).cloned();
-        fill::fill(&mut document, &lookup, &mut self.notes);
+        fill::fill(&mut document, environment, &mut self.notes);
         (document, tags)
     }
 
@@ -141,7 +145,7 @@ impl<'a> Loader<'a> {
             }
         }
         self.notes.sound()?;
-        let mut project = Node::new(At::NOWHERE, Holds::Map(Map::new()));
+        let mut project = Node::new(At::NOWHERE, Holds::Map(Map::default()));
         for (path, document, tags) in filled {
             let mut included = scope.included.clone();
             included.push(path.clone());
@@ -152,7 +156,7 @@ impl<'a> Loader<'a> {
         defaults::check(&project, &mut self.notes);
         self.notes.sound()?;
         paths::resolve(&mut project, &scope.folder, self.home.as_deref());
-        resolve_environment(&mut project, scope.environment);
+        resolve_environment(&mut project, scope.environment, &mut self.notes);
         Ok(project)
     }
 
@@ -194,7 +198,7 @@ impl<'a> Loader<'a> {
         if let Some(base) = self.bases.remove(path) {
             return Ok(base);
         }
-        let mut model = Node::new(At::NOWHERE, Holds::Map(Map::new()));
+        let mut model = Node::new(At::NOWHERE, Holds::Map(Map::default()));
         let mut tags = Paths::new();
         for document in self.parse(path, from)? {
             let (document, these) = self.filled(document, environment);
@@ -237,13 +241,15 @@ fn weight(node: &Node) -> usize {
 pub const VALUE: &str = "x-#value";
 
 /// Values of variables that the files only name.
-fn resolve_environment(project: &mut Node, environment: &Variables) {
+fn resolve_environment(project: &mut Node, environment: &Variables, notes: &mut Notes) {
+    let scope = notes.scope(environment);
     for (_, service) in unique::maps_of(project, "services") {
         let Some(Node { holds: Holds::List(items), .. }) = service.get_mut("environment") else { continue };
         for item in items {
             if let Holds::Text(text) = &mut item.holds
                 && let Some(value) = environment.get(text.as_str())
             {
+                notes.template(item.at, format!("{text}=${{{text}}}"), scope);
                 *text = format!("{text}={value}");
             }
         }

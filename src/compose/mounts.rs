@@ -107,7 +107,7 @@ impl Mount {
     pub fn node(self, at: At) -> Node {
         let bind = self.is_bind();
         let text = |text: &str| Node::text(at, text);
-        let mut map = Map::new();
+        let mut map = Map::default();
         let mut put = |key: &str, value: Node| map.insert(key.to_owned(), Entry::implied(value));
         put("type", text(if bind { "bind" } else { "volume" }));
         if !self.source.is_empty() {
@@ -117,7 +117,7 @@ impl Mount {
         if self.read_only {
             put("read_only", Node::new(at, Holds::Bool(true)));
         }
-        let mut options = Map::new();
+        let mut options = Map::default();
         for (key, option) in [("propagation", &self.propagation), ("selinux", &self.selinux)] {
             if !option.is_empty() {
                 options.insert(key.to_owned(), Entry::implied(text(option)));
@@ -132,7 +132,7 @@ impl Mount {
         if self.no_copy {
             put("volume", Node::map_of(at, [("nocopy", Holds::Bool(true))]));
         } else if !bind && !self.short {
-            put("volume", Node::new(at, Holds::Map(Map::new())));
+            put("volume", Node::new(at, Holds::Map(Map::default())));
         }
         Node::new(at, Holds::Map(map))
     }

@@ -64,14 +64,14 @@ fn networks(project: &mut Node) {
                 uses_default = true;
                 let at = keys.get("networks").map_or(At::NOWHERE, |entry| entry.at);
                 let none = Entry::implied(Node::new(At::NOWHERE, Holds::Null));
-                let value = Node::new(At::NOWHERE, Holds::Map(Map::from([("default".to_owned(), none)])));
+                let value = Node::new(At::NOWHERE, Holds::Map(Map::from_iter([("default".to_owned(), none)])));
                 keys.insert("networks".to_owned(), Entry { at, value });
             }
         }
     }
     if let (true, Some(top)) = (uses_default, project.as_map_mut()) {
         let networks = top.entry("networks".to_owned());
-        let networks = networks.or_insert_with(|| Entry::implied(Node::new(At::NOWHERE, Holds::Map(Map::new()))));
+        let networks = networks.or_insert_with(|| Entry::implied(Node::new(At::NOWHERE, Holds::Map(Map::default()))));
         if let Some(map) = networks.value.as_map_mut() {
             map.entry("default".to_owned()).or_insert_with(|| Entry::implied(Node::new(At::NOWHERE, Holds::Null)));
         }
@@ -80,11 +80,13 @@ fn networks(project: &mut Node) {
 
 /// A name without a value takes the value that the project knows; without one it stays (or goes, unless `keep`).
 fn variables(node: &mut Node, environment: &Variables, keep: bool, notes: &mut Notes) {
+    let scope = notes.scope(environment);
     match &mut node.holds {
         Holds::Map(map) => map.retain(|key, entry| {
             if entry.value.is_null()
                 && let Some(value) = environment.get(key)
             {
+                notes.template(entry.at, format!("${{{key}}}"), scope);
                 entry.value.holds = Holds::Text(value.clone());
             }
             let keep = keep || !entry.value.is_null();
@@ -100,6 +102,7 @@ fn variables(node: &mut Node, environment: &Variables, keep: bool, notes: &mut N
             }
             match environment.get(text.as_str()) {
                 Some(value) => {
+                    notes.template(item.at, format!("{text}=${{{text}}}"), scope);
                     *text = format!("{text}={value}");
                     true
                 }
@@ -141,7 +144,7 @@ fn implied(keys: &mut Map) {
         return;
     }
     let depends_on = keys.entry("depends_on".to_owned());
-    let depends_on = depends_on.or_insert_with(|| Entry::implied(Node::new(At::NOWHERE, Holds::Map(Map::new()))));
+    let depends_on = depends_on.or_insert_with(|| Entry::implied(Node::new(At::NOWHERE, Holds::Map(Map::default()))));
     let Some(map) = depends_on.value.as_map_mut() else { return };
     for (service, at, restart) in found {
         // The key that implies it is what says it.
@@ -174,7 +177,7 @@ fn names(project: &mut Node, name: &str) {
     for section in ["networks", "volumes", "configs", "secrets"] {
         for (key, node) in maps_of(project, section) {
             if node.is_null() {
-                node.holds = Holds::Map(Map::new());
+                node.holds = Holds::Map(Map::default());
             }
             let external = node.get("external").is_some_and(|node| {
                 matches!(node.printed().as_deref(), Some("true" | "True" | "TRUE" | "t" | "T" | "1"))

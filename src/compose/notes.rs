@@ -1,7 +1,8 @@
 //! What the loader notes on its way: problems, and what it has settled itself.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
+use super::interpolate::Variables;
 use super::node::{At, FileId, Holds, Node};
 use super::problem::{Problem, Severity, Told};
 
@@ -29,6 +30,8 @@ const MOST_PORTS: usize = 20_000;
 
 /// Bytes that variables may bring into the values of a project.
 const MOST_FILLED: usize = 64 << 20;
+/// Bytes of a value that may be a secret.
+const SHORTEST_SECRET: usize = 4;
 /// Problems that are told; there may be one for each of 250,000 values.
 const MOST_PROBLEMS: usize = 1_000;
 
@@ -43,11 +46,34 @@ pub struct Notes {
     pub filled: usize,
     failed: bool,
     settled: HashMap<(FileId, u32), Settled>,
+    templates: HashMap<(FileId, u32), Template>,
+    scopes: Vec<Variables>,
+    /// Values into which variables brought something.
+    filled_at: BTreeSet<(FileId, u32)>,
+    /// These variables, with what they brought in: it may be a secret.
+    hidden: BTreeSet<(String, String)>,
+}
+
+/// A value as it stands in the file, and which variables it saw.
+#[derive(Debug)]
+struct Template {
+    text: String,
+    scope: usize,
 }
 
 impl Default for Notes {
     fn default() -> Self {
-        Notes { problems: Vec::new(), ports: MOST_PORTS, filled: MOST_FILLED, failed: false, settled: HashMap::new() }
+        Notes {
+            problems: Vec::new(),
+            ports: MOST_PORTS,
+            filled: MOST_FILLED,
+            failed: false,
+            settled: HashMap::new(),
+            templates: HashMap::new(),
+            scopes: Vec::new(),
+            filled_at: BTreeSet::new(),
+            hidden: BTreeSet::new(),
+        }
     }
 }
 
@@ -66,6 +92,32 @@ impl Notes {
         let left = self.filled.checked_sub(bytes);
         self.filled = left.unwrap_or(0);
         left.is_some()
+    }
+
+    /// Notes what variables brought into the value at `at`.
+    pub fn hide(&mut self, at: At, used: Variables) {
+        // Shorter words are no secrets, and stand in any message.
+        let mut used = used.into_iter().filter(|(_, value)| value.len() >= SHORTEST_SECRET).peekable();
+        if used.peek().is_some() && at.is_written() {
+            self.filled_at.insert((at.file, at.start));
+            self.hidden.extend(used);
+        }
+    }
+
+    /// Puts the names of variables where a problem has their values.
+    pub fn redact(&self, problem: &mut Problem) {
+        let At { file, start, end } = problem.at;
+        let places = (file, start)..(file, end.max(start.saturating_add(1)));
+        if !problem.at.is_written() || self.filled_at.range(places).next().is_none() {
+            return;
+        }
+        for (name, value) in &self.hidden {
+            for text in [&mut problem.path, &mut problem.message, &mut problem.help] {
+                if text.contains(value.as_str()) {
+                    *text = text.replace(value.as_str(), &format!("${{{name}}}"));
+                }
+            }
+        }
     }
 
     /// Fails if there is an error among the problems.
@@ -100,6 +152,27 @@ impl Notes {
         for (place, how) in rest.settled {
             self.settled.entry(place).or_insert(how);
         }
+    }
+
+    /// A number for `environment`, by which values say which variables they saw.
+    pub fn scope(&mut self, environment: &Variables) -> usize {
+        self.scopes.iter().position(|scope| scope == environment).unwrap_or_else(|| {
+            self.scopes.push(environment.clone());
+            self.scopes.len() - 1
+        })
+    }
+
+    /// Notes how a value with variables stands in the file.
+    pub fn template(&mut self, at: At, text: String, scope: usize) {
+        if at.is_written() {
+            self.templates.insert((at.file, at.start), Template { text, scope });
+        }
+    }
+
+    /// The value at `at` before its variables were filled in, and the variables; none if it has none.
+    pub fn templated(&self, at: At) -> Option<(&str, &Variables)> {
+        let template = self.templates.get(&(at.file, at.start))?;
+        Some((&template.text, self.scopes.get(template.scope)?))
     }
 
     /// What became of the key or item that begins at `at`.

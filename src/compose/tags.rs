@@ -9,6 +9,9 @@ pub type Paths = Vec<(Vec<String>, At)>;
 
 /// Takes the tags off a document: what is `!reset` goes, and the paths of both tags are returned.
 pub fn take(document: &mut Node, notes: &mut Notes) -> Paths {
+    if !is_tagged(document) {
+        return Paths::new();
+    }
     let mut walk = Walk { at: Vec::new(), paths: Vec::new(), notes };
     walk.node(document);
     let paths = walk.paths;
@@ -18,6 +21,15 @@ pub fn take(document: &mut Node, notes: &mut Notes) -> Paths {
         return Paths::new();
     }
     paths
+}
+
+fn is_tagged(node: &Node) -> bool {
+    node.tag.is_some()
+        || match &node.holds {
+            Holds::Map(map) => map.values().any(|entry| is_tagged(&entry.value)),
+            Holds::List(items) => items.iter().any(is_tagged),
+            _ => false,
+        }
 }
 
 /// Tags of a document.

@@ -1,5 +1,6 @@
 //! Lists in which the later of two entries for one thing takes the place of the earlier.
 
+use hashbrown::DefaultHashBuilder;
 use indexmap::IndexMap;
 
 use super::mounts;
@@ -93,7 +94,8 @@ fn below(node: &mut Node, keys: &[&str], trail: &Trail<'_>, notes: &mut Notes) {
 
 fn list(node: &mut Node, rule: Rule, trail: &Trail<'_>, notes: &mut Notes) {
     let Holds::List(items) = &mut node.holds else { return };
-    let mut kept: IndexMap<String, Node> = IndexMap::with_capacity(items.len());
+    let mut kept: IndexMap<String, Node, DefaultHashBuilder> =
+        IndexMap::with_capacity_and_hasher(items.len(), DefaultHashBuilder::default());
     for (index, item) in std::mem::take(items).into_iter().enumerate() {
         let step = format!("[{index}]");
         match key(&item, rule) {

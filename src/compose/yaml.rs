@@ -1,308 +1,44 @@
-//! A text as YAML documents whose every part knows its place.
-//!
-//! Parser events instead of serde: only they keep the place of every key, both places of a duplicate, and Compose's tags. Aliases share one
-//! value until the whole document is weighed, so that a bomb is refused and never built.
+//! What Compose makes of YAML.
 
-use std::collections::HashMap;
-use std::rc::Rc;
+use std::borrow::Cow;
 
-use indexmap::map::Entry as Slot;
-use serde_saphyr::granit_parser::{ErrorKind, Event, Parser, ScalarStyle, Span, Tag as YamlTag};
-
-use super::node::{At, Entry, FileId, Holds, Node, Tag};
+use super::node::{FileId, Holds, Node, Tag};
 use super::problem::{Problem, code};
 use super::scalar;
+use crate::yaml::{self, Dialect, Flaw, Key, ScalarStyle, What, YamlTag};
 
-/// Nesting of maps and lists; Compose itself needs 9.
-const DEEPEST: usize = 100;
 /// Values of all documents of a project once their aliases are expanded. The reference loader visits 100,000 per document, not expanded.
 pub const MOST_NODES: usize = 250_000;
-/// Bytes of its texts, the same way.
-const MOST_TEXT: usize = 32 << 20;
-/// Keys that all `<<` of a document may look at.
-const MOST_MERGED: usize = 250_000;
+
+/// Compose itself nests 9 deep.
+const DIALECT: Dialect = Dialect { deepest: 100, most_values: MOST_NODES, scalar, key, tag };
 
 /// Reads all documents of a text. Duplicate keys are all named; a syntax error ends the reading. `room` is how many values there may be, and
 /// is how many more there may be afterwards.
 pub fn documents(text: &str, file: FileId, room: &mut usize) -> Result<Vec<Node>, Vec<Problem>> {
-    let mut builder = Builder { file, room: *room, ..Builder::default() };
-    let outcome = builder.run(text);
-    *room = builder.room;
-    match outcome {
-        Err(problem) => builder.problems.push(*problem),
-        Ok(()) if builder.problems.is_empty() => return Ok(builder.documents),
-        Ok(()) => {}
-    }
-    Err(builder.problems)
+    let read = yaml::read(text, file, &DIALECT, room);
+    if read.flaws.is_empty() { Ok(read.documents) } else { Err(read.flaws.into_iter().map(problem).collect()) }
 }
 
-/// A value that aliases may share.
-struct Shared {
-    at: At,
-    holds: Part,
-    tag: Option<Tag>,
-    nodes: usize,
-    text: usize,
-}
-
-enum Part {
-    Scalar(Holds),
-    List(Vec<Rc<Shared>>),
-    Map(indexmap::IndexMap<String, (At, Rc<Shared>)>),
-}
-
-/// Expanded; its weight is known to fit. What no alias shares is moved.
-fn expanded(shared: Rc<Shared>) -> Node {
-    let (at, tag) = (shared.at, shared.tag);
-    let holds = match Rc::try_unwrap(shared) {
-        Ok(own) => match own.holds {
-            Part::Scalar(holds) => holds,
-            Part::List(items) => Holds::List(items.into_iter().map(expanded).collect()),
-            Part::Map(entries) => Holds::Map(entries.into_iter().map(entry).collect()),
-        },
-        Err(shared) => match &shared.holds {
-            Part::Scalar(holds) => holds.clone(),
-            Part::List(items) => Holds::List(items.iter().map(|item| expanded(Rc::clone(item))).collect()),
-            Part::Map(entries) => Holds::Map(entries.clone().into_iter().map(entry).collect()),
-        },
+fn problem(flaw: Flaw) -> Problem {
+    let code = match flaw.what {
+        What::Syntax => code::SYNTAX,
+        What::TooMuch => code::TOO_MUCH,
+        What::Twice => code::DUPLICATE_KEY,
+        What::Key => code::KEY,
     };
-    Node { at, holds, tag }
-}
-
-fn entry((key, (at, value)): (String, (At, Rc<Shared>))) -> (String, Entry) {
-    (key, Entry { at, value: expanded(value) })
-}
-
-/// A map or list that is being read.
-struct Open {
-    at: At,
-    anchor: usize,
-    tag: Option<Tag>,
-    holds: Unfinished,
-}
-
-enum Unfinished {
-    List(Vec<Rc<Shared>>),
-    Map { entries: Vec<(String, At, Rc<Shared>)>, merged: Vec<Rc<Shared>>, key: Option<Key> },
-}
-
-struct Key {
-    text: String,
-    at: At,
-    is_merge: bool,
-}
-
-#[derive(Default)]
-struct Builder {
-    file: FileId,
-    open: Vec<Open>,
-    anchors: HashMap<usize, Rc<Shared>>,
-    root: Option<Rc<Shared>>,
-    documents: Vec<Node>,
-    problems: Vec<Problem>,
-    merged: usize,
-    room: usize,
-}
-
-type Step<T> = Result<T, Box<Problem>>;
-
-impl Builder {
-    fn run(&mut self, text: &str) -> Step<()> {
-        for event in Parser::new_from_str(text) {
-            let (event, span) = event.map_err(|error| {
-                let byte = error.marker().byte_offset().unwrap_or_default();
-                let at = At { file: self.file, start: number(byte), end: number(byte) };
-                if *error.kind() == ErrorKind::RecursionLimitExceeded {
-                    return Box::new(too_deep(at));
-                }
-                let message = format!("this is not YAML: {}", error.info());
-                let tab = text.get(..byte).is_some_and(ends_in_tab);
-                let help = if tab { "indent with spaces; YAML takes no tabs" } else { "" };
-                Box::new(Problem::error(code::SYNTAX, at, message).help(help))
-            })?;
-            let at = self.place(span, text);
-            match event {
-                Event::DocumentStart(..) => {
-                    self.root = None;
-                    self.anchors.clear();
-                }
-                Event::DocumentEnd => {
-                    if let Some(root) = self.root.take() {
-                        self.weigh(root.at, root.nodes, root.text)?;
-                        self.room -= root.nodes;
-                        self.anchors.clear();
-                        self.documents.push(expanded(root));
-                    }
-                }
-                Event::Scalar(text, style, anchor, tag) => {
-                    let is_merge = text == "<<" && style == ScalarStyle::Plain && tag.is_none();
-                    let (holds, compose_tag) = scalar_of(&text, style, tag.as_deref(), at)?;
-                    let node = Shared { at, holds: Part::Scalar(holds), tag: compose_tag, nodes: 1, text: text.len() };
-                    self.add(Rc::new(node), anchor, is_merge)?;
-                }
-                Event::Alias(anchor) => {
-                    let Some(node) = self.anchors.get(&anchor).cloned() else {
-                        return fail(code::SYNTAX, at, "an alias may not stand inside the value that it names");
-                    };
-                    self.add(node, 0, false)?;
-                }
-                Event::SequenceStart(_, anchor, tag) => {
-                    self.open(at, anchor, tag.as_deref(), Unfinished::List(Vec::new()))?;
-                }
-                Event::MappingStart(_, anchor, tag) => {
-                    let map = Unfinished::Map { entries: Vec::new(), merged: Vec::new(), key: None };
-                    self.open(at, anchor, tag.as_deref(), map)?;
-                }
-                Event::SequenceEnd | Event::MappingEnd => self.close(at)?,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Without the white space that ends a plain or block scalar.
-    fn place(&self, span: Span, text: &str) -> At {
-        let (start, end) = (span.start.byte_offset().unwrap_or_default(), span.end.byte_offset().unwrap_or_default());
-        let length = text.get(start..end).unwrap_or_default().trim_end().len();
-        At { file: self.file, start: number(start), end: number(start + length) }
-    }
-
-    fn open(&mut self, at: At, anchor: usize, tag: Option<&YamlTag>, holds: Unfinished) -> Step<()> {
-        if self.open.len() >= DEEPEST {
-            return Err(Box::new(too_deep(at)));
-        }
-        self.open.push(Open { at, anchor, tag: tag.and_then(compose_tag), holds });
-        Ok(())
-    }
-
-    fn close(&mut self, end: At) -> Step<()> {
-        let Some(open) = self.open.pop() else { return Ok(()) };
-        let (holds, nodes, text) = match open.holds {
-            Unfinished::List(items) => {
-                let (nodes, text) = items.iter().fold((1, 0), |sum, item| add(sum, item, 0));
-                (Part::List(items), nodes, text)
-            }
-            Unfinished::Map { entries, merged, .. } => {
-                let entries = self.entries(entries, merged)?;
-                let weight = |sum, (key, (_, value)): (&String, &(At, Rc<Shared>))| add(sum, value, key.len());
-                let (nodes, text) = entries.iter().fold((1, 0), weight);
-                (Part::Map(entries), nodes, text)
-            }
-        };
-        self.weigh(open.at, nodes, text)?;
-        let at = At { end: end.end.max(open.at.end), ..open.at };
-        self.add(Rc::new(Shared { at, holds, tag: open.tag, nodes, text }), open.anchor, false)
-    }
-
-    fn weigh(&self, at: At, nodes: usize, text: usize) -> Step<()> {
-        if nodes <= self.room && text <= MOST_TEXT {
-            return Ok(());
-        }
-        let most = MOST_TEXT >> 20;
-        let message =
-            format!("with its aliases expanded the project has more than {MOST_NODES} values or {most} MiB of text");
-        fail(code::TOO_MUCH, at, message)
-    }
-
-    /// What a map holds: its own keys, then merged ones that it does not have.
-    fn entries(
-        &mut self,
-        written: Vec<(String, At, Rc<Shared>)>,
-        merged: Vec<Rc<Shared>>,
-    ) -> Step<indexmap::IndexMap<String, (At, Rc<Shared>)>> {
-        let mut entries = indexmap::IndexMap::with_capacity(written.len());
-        for (key, at, value) in written {
-            match entries.entry(key) {
-                Slot::Occupied(first) => {
-                    let (first_at, _): &(At, Rc<Shared>) = first.get();
-                    let message = format!("the key '{}' stands here twice", first.key());
-                    let problem = Problem::error(code::DUPLICATE_KEY, at, message).and(*first_at);
-                    self.problems.push(problem.help("join the two into one"));
-                }
-                Slot::Vacant(slot) => {
-                    slot.insert((at, value));
-                }
-            }
-        }
-        for node in merged {
-            let maps: Vec<&Rc<Shared>> = match &node.holds {
-                Part::List(items) => items.iter().collect(),
-                _ => vec![&node],
-            };
-            for map in maps {
-                let Part::Map(more) = &map.holds else {
-                    return fail(code::SYNTAX, map.at, "'<<' takes a map or a list of maps");
-                };
-                self.merged += more.len();
-                if self.merged > MOST_MERGED {
-                    return fail(code::TOO_MUCH, map.at, format!("more than {MOST_MERGED} keys are merged with '<<'"));
-                }
-                for (key, value) in more {
-                    if !entries.contains_key(key) {
-                        entries.insert(key.clone(), value.clone());
-                    }
-                }
-            }
-        }
-        Ok(entries)
-    }
-
-    fn add(&mut self, node: Rc<Shared>, anchor: usize, is_merge: bool) -> Step<()> {
-        if anchor != 0 {
-            self.anchors.insert(anchor, Rc::clone(&node));
-        }
-        match self.open.last_mut().map(|open| &mut open.holds) {
-            None => self.root = Some(node),
-            Some(Unfinished::List(items)) => items.push(node),
-            Some(Unfinished::Map { entries, merged, key }) => match key.take() {
-                None => *key = Some(Key { text: key_text(&node)?, at: node.at, is_merge }),
-                Some(Key { at, is_merge: true, .. }) if !merged.is_empty() => {
-                    self.problems.push(Problem::error(code::DUPLICATE_KEY, at, "the key '<<' stands here twice"));
-                }
-                Some(Key { is_merge: true, .. }) => merged.push(node),
-                Some(Key { text, at, .. }) => entries.push((text, at, node)),
-            },
-        }
-        Ok(())
-    }
-}
-
-fn add((nodes, text): (usize, usize), node: &Rc<Shared>, key: usize) -> (usize, usize) {
-    (nodes.saturating_add(node.nodes), text.saturating_add(node.text).saturating_add(key))
-}
-
-fn too_deep(at: At) -> Problem {
-    Problem::error(code::TOO_MUCH, at, format!("maps and lists are nested more than {DEEPEST} deep"))
-}
-
-fn fail<T>(code: super::problem::Code, at: At, message: impl Into<String>) -> Step<T> {
-    Err(Box::new(Problem::error(code, at, message)))
-}
-
-fn number(byte: usize) -> u32 {
-    u32::try_from(byte).unwrap_or(u32::MAX)
-}
-
-/// Whether the line that ends here begins with a tab.
-fn ends_in_tab(before: &str) -> bool {
-    before.rsplit('\n').next().is_some_and(|line| line.trim_start_matches(' ').starts_with('\t'))
-        || before.ends_with('\t')
+    Problem { other: flaw.other, ..Problem::error(code, flaw.at, flaw.message).help(flaw.help) }
 }
 
 /// Keys are texts: the reference loader refuses `80: x` and `true: x`.
-fn key_text(node: &Shared) -> Step<String> {
-    match &node.holds {
-        Part::Scalar(Holds::Text(text)) => Ok(text.clone()),
-        Part::Scalar(holds) => {
-            let word = Node::new(node.at, holds.clone()).printed().unwrap_or_default();
-            let problem = Problem::error(code::KEY, node.at, format!("the key {word} is no text"));
-            Err(Box::new(problem.help("write it in quotes")))
-        }
-        _ => fail(code::KEY, node.at, "a key must be a single word"),
+fn key(holds: &Holds, _: &str) -> Key {
+    match holds.printed() {
+        Some(word) => Key::Wrong(format!("the key {word} is no text"), "write it in quotes"),
+        None => Key::Wrong("a key must be a single word".to_owned(), ""),
     }
 }
 
-fn compose_tag(tag: &YamlTag) -> Option<Tag> {
+fn tag(tag: &YamlTag) -> Option<Tag> {
     match (tag.is_yaml_core_schema(), tag.suffix()) {
         (false, "reset") => Some(Tag::Reset),
         (false, "override") => Some(Tag::Override),
@@ -310,18 +46,17 @@ fn compose_tag(tag: &YamlTag) -> Option<Tag> {
     }
 }
 
-fn scalar_of(text: &str, style: ScalarStyle, tag: Option<&YamlTag>, at: At) -> Step<(Holds, Option<Tag>)> {
-    let word = || Holds::Text(text.to_owned());
-    let holds = match tag.map(|tag| (tag.is_yaml_core_schema(), tag.suffix())) {
-        None | Some((false, "reset" | "override")) if style == ScalarStyle::Plain => scalar::plain(text),
-        Some((true, "float")) => match scalar::plain(text) {
+fn scalar(text: Cow<'_, str>, style: ScalarStyle, tag: Option<&YamlTag>) -> Result<Holds, String> {
+    match tag.map(|tag| (tag.is_yaml_core_schema(), tag.suffix())) {
+        None | Some((false, "reset" | "override")) if style == ScalarStyle::Plain => Ok(scalar::plain(&text)),
+        Some((true, "float")) => match scalar::plain(&text) {
             #[allow(clippy::cast_precision_loss)] // as the tag asks
-            Holds::Int(whole) => Holds::Float(whole as f64),
-            holds @ Holds::Float(_) => holds,
-            _ => return fail(code::SYNTAX, at, format!("'{text}' is no number")),
+            Holds::Int(whole) => Ok(Holds::Float(whole as f64)),
+            holds @ Holds::Float(_) => Ok(holds),
+            _ => Err(format!("'{text}' is no number")),
         },
         Some((true, wanted @ ("null" | "bool" | "int" | "timestamp"))) => {
-            let holds = scalar::plain(text);
+            let holds = scalar::plain(&text);
             let fits = match &holds {
                 Holds::Null => wanted == "null",
                 Holds::Bool(_) => wanted == "bool",
@@ -329,15 +64,11 @@ fn scalar_of(text: &str, style: ScalarStyle, tag: Option<&YamlTag>, at: At) -> S
                 Holds::Date(_) => wanted == "timestamp",
                 _ => false,
             };
-            if !fits {
-                return fail(code::SYNTAX, at, format!("'{text}' is not what the tag !!{wanted} says"));
-            }
-            holds
+            if fits { Ok(holds) } else { Err(format!("'{text}' is not what the tag !!{wanted} says")) }
         }
         // Quoted, `!!str`, or a tag of another program, which says nothing here.
-        _ => word(),
-    };
-    Ok((holds, tag.and_then(compose_tag)))
+        _ => Ok(Holds::Text(text.into_owned())),
+    }
 }
 
 #[cfg(test)]
@@ -378,6 +109,25 @@ mod tests {
         assert!(message(&bomb).contains("aliases expanded"));
         assert!(message(&format!("a: {}", "[".repeat(10_000))).contains("nested more than 100 deep"));
         assert!(message("a: &a [*a]").contains("inside the value"));
+    }
+
+    #[test]
+    fn aliases_are_as_deep_and_as_heavy_as_what_they_stand_for() {
+        let chain = |links: usize| -> String {
+            let link = |n: usize| format!("x{n}: &a{n} [*a{}]\n", n - 1);
+            format!("x0: &a0 [1]\n{}", (1..links).map(link).collect::<String>())
+        };
+        assert_eq!(one(&chain(99)).get("x98").unwrap().as_list().unwrap().len(), 1);
+        assert!(message(&chain(200)).contains("nested more than 100 deep"));
+        let text = "a: &a {x: 1, y: [2, 3]}\nb: *a\n? &k z\n: [*a, *k]\nc: {*k : 1}\n";
+        let mut room = 20;
+        let node = documents(text, 0, &mut room).unwrap().remove(0);
+        // Values, not keys: the whole, a and b of 5 each, a list of 5 and 1, a map of 1.
+        assert_eq!(room, 20 - (1 + 5 + 5 + 7 + 2));
+        assert_eq!(node.get("b").unwrap(), node.get("a").unwrap());
+        assert_eq!(node.items("z")[0].items("y")[1].at, node.find(&["a", "y"]).unwrap().as_list().unwrap()[1].at);
+        assert_eq!(node.find(&["c", "z"]).unwrap().holds, Holds::Int(1));
+        assert!(documents(text, 0, &mut 19).is_err());
     }
 
     #[test]

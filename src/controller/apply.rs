@@ -14,7 +14,7 @@ use crate::api::AppStack;
 use crate::child::digest::Digest;
 use crate::child::{Child, ChildId, Kind, ReplicasOwner, labels};
 use crate::render::{Children, Wanted};
-use crate::rollout::{Body, Guard, Refusal, RefusalKind, Write, refusal_of_size};
+use crate::rollout::{Body, Gone, Guard, Refusal, RefusalKind, Write, refusal_of_size};
 use crate::stack::Stack;
 
 /// Writes of one stack under way at once: more gain nothing on a server of two cores, and one stack's burst must not delay others'.
@@ -185,8 +185,8 @@ async fn send(
         }
         Body::Restore { guard, replicas, keep, from, good, failed } => {
             let record = writer.look_whole(&key.namespace, from).await?.ok_or(Failure::Stale)?;
-            let body = body(wanted, id, guard, *replicas, [keep.as_deref(), Some(good)]);
-            let body = restored(body, &record, good, failed.as_deref());
+            let body = body(wanted, id, guard, *replicas, [keep.as_deref(), Some(good), None]);
+            let body = restored(body, &record, good, failed.as_ref());
             let child = match writer.apply(&key.namespace, id, &body, *guard == Guard::Absent).await {
                 Err(Failure::NameTaken) => take_back(context, key, stack, id, wanted, body).await?,
                 other => other?,
@@ -195,8 +195,8 @@ async fn send(
             context.store.wrote(id.kind, child);
             Ok(read)
         }
-        Body::Object { guard, replicas, keep, good } => {
-            let body = body(wanted, id, guard, *replicas, [keep.as_deref(), good.as_deref()]);
+        Body::Object { guard, replicas, keep, good, filled } => {
+            let body = body(wanted, id, guard, *replicas, [keep.as_deref(), good.as_deref(), filled.as_deref()]);
             let child = match writer.apply(&key.namespace, id, &body, *guard == Guard::Absent).await {
                 Err(Failure::NameTaken) => take_back(context, key, stack, id, wanted, body).await?,
                 Err(Failure::Refused(message)) if *guard != Guard::Absent => {
@@ -233,20 +233,25 @@ async fn take_back(
         meta.remove("resourceVersion");
         meta.insert("uid".into(), json!(live.meta.uid));
     }
+    keep_notes(&mut body, &live);
     if id.kind.starts_pods() {
         keep_count(&mut body, &live);
     }
     context.writer.apply(&key.namespace, id, &body, false).await
 }
 
-/// A body that was to create a workload states its first count. One that runs already keeps the count it has, and the note about it: where that is
-/// ours to state, it must not have moved meanwhile; the next plan puts it right if need be.
-fn keep_count(body: &mut Value, live: &Child) {
+/// What is noted down on a live object stays on it.
+pub(super) fn keep_notes(body: &mut Value, live: &Child) {
     for key in NOTES {
         if let Some(kept) = live.annotation(key) {
             body["metadata"]["annotations"][key] = json!(kept);
         }
     }
+}
+
+/// A body that was to create a workload states its first count. One that runs already keeps the count it has: where that is ours to state, it must not
+/// have moved meanwhile; the next plan puts it right if need be.
+pub(super) fn keep_count(body: &mut Value, live: &Child) {
     if let Some(spec) = body["spec"].as_object_mut()
         && spec.remove("replicas").is_some()
         && live.facts.replicas_owner == ReplicasOwner::Ours
@@ -257,22 +262,31 @@ fn keep_count(body: &mut Value, live: &Child) {
     }
 }
 
-/// What is noted down on a workload for later.
-const NOTES: [&str; 2] = [labels::KEPT_REPLICAS, labels::LAST_GOOD];
+/// What is noted down on workloads and claims for later. One that is found without our labels keeps its own.
+const NOTES: [&str; 3] = [labels::KEPT_REPLICAS, labels::LAST_GOOD, labels::FILLED];
 
 /// The body with the template that was good, and with what became of the one that is written.
-fn restored(mut body: Value, record: &Value, good: &str, failed: Option<&str>) -> Value {
+pub(super) fn restored(mut body: Value, record: &Value, good: &str, failed: Option<&Gone>) -> Value {
     body["spec"]["template"] = record["data"]["template"].clone();
     body["metadata"]["annotations"][labels::REVISION] = json!(good);
     if let Some(failed) = failed {
-        body["metadata"]["annotations"][labels::FAILED_REVISION] = json!(failed);
+        body["metadata"]["annotations"][labels::FAILED_REVISION] = json!(failed.revision);
+        if let Some(because) = &failed.because {
+            body["metadata"]["annotations"][labels::FAILED_BECAUSE] = json!(because);
+        }
     }
     body["metadata"]["annotations"][labels::SENT] = json!(Digest::wanted(&body).to_string());
     body
 }
 
-/// The object with its guard, and on a workload the count and the digest of what is sent.
-fn body(wanted: &Wanted, id: &ChildId, guard: &Guard, replicas: Option<i32>, notes: [Option<&str>; 2]) -> Value {
+/// The object with its guard and notes, and on a workload the count and the digest of what is sent.
+pub(super) fn body(
+    wanted: &Wanted,
+    id: &ChildId,
+    guard: &Guard,
+    replicas: Option<i32>,
+    notes: [Option<&str>; 3],
+) -> Value {
     let mut body = wanted.object.clone();
     match guard {
         // A create, or 409: version 1 is nobody's, and "0" would mean any (T2).
@@ -283,13 +297,13 @@ fn body(wanted: &Wanted, id: &ChildId, guard: &Guard, replicas: Option<i32>, not
             body["metadata"]["resourceVersion"] = json!(version);
         }
     }
+    for (key, note) in NOTES.into_iter().zip(notes) {
+        if let Some(note) = note {
+            body["metadata"]["annotations"][key] = json!(note);
+        }
+    }
     if id.kind.starts_pods() {
         body["metadata"]["annotations"][labels::SENT] = json!(wanted.digest.to_string());
-        for (key, note) in NOTES.into_iter().zip(notes) {
-            if let Some(note) = note {
-                body["metadata"]["annotations"][key] = json!(note);
-            }
-        }
         if let Some(replicas) = replicas {
             body["spec"]["replicas"] = json!(replicas);
         }

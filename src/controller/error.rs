@@ -57,7 +57,7 @@ impl Failure {
 }
 
 /// The server shows a whole pod template, values of variables included, where it says that a Job's cannot be changed.
-fn without_dump(message: &str) -> String {
+pub(super) fn without_dump(message: &str) -> String {
     const DUMP: &str = "spec.template: Invalid value:";
     match (message.find(DUMP), message.rfind(": field is immutable")) {
         (Some(from), Some(to)) if from < to => {

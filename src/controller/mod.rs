@@ -9,6 +9,7 @@ mod error;
 mod in_the_way;
 pub mod lease;
 mod memory;
+pub mod preview;
 mod prune;
 mod publish;
 pub mod queue;

@@ -107,13 +107,7 @@ async fn roll_out(
     wanted: &Children,
     memory: &mut Memory,
 ) -> Option<(Plan, Outcome)> {
-    let ungated: BTreeSet<String> = written
-        .annotations()
-        .get(UNGATE)
-        .into_iter()
-        .flat_map(|names| names.split(','))
-        .map(|name| name.trim().to_owned())
-        .collect();
+    let ungated = ungated(written);
     let mut rounds = 0;
     loop {
         let (now, time) = (Instant::now(), Timestamp::now());
@@ -161,6 +155,12 @@ async fn roll_out(
             Applied::NamespaceGoing => return Some((plan, Outcome::Settled)),
         }
     }
+}
+
+/// Services that a person lets pass their gate.
+pub(super) fn ungated(written: &AppStack) -> BTreeSet<String> {
+    let names = written.annotations().get(UNGATE).into_iter().flat_map(|names| names.split(','));
+    names.map(|name| name.trim().to_owned()).collect()
 }
 
 /// Deletes whose time has come although some writes are still to come: those of a service of which nothing is to be written; and when nothing is to be

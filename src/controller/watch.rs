@@ -29,9 +29,12 @@ const PAGE: u32 = 500;
 /// Between looks for a kind that the cluster lacks, where its definition cannot be watched.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
-/// Pods that could not be made, less what Deployments say in their own status, and volumes that could not be mounted.
-const NEWS: [&str; 2] =
-    ["reason=FailedCreate,involvedObject.kind!=ReplicaSet", "reason=FailedMount,involvedObject.kind=Pod"];
+/// Pods that could not be made, less what Deployments say in their own status; volumes that could not be mounted; and health checks that fail.
+const NEWS: [&str; 3] = [
+    "reason=FailedCreate,involvedObject.kind!=ReplicaSet",
+    "reason=FailedMount,involvedObject.kind=Pod",
+    "reason=Unhealthy,involvedObject.kind=Pod",
+];
 
 /// What wakes a stack.
 pub(super) type Wake = (StackKey, Why);

@@ -17,6 +17,8 @@ use super::*;
 
 #[path = "probe_hang_tests.rs"]
 mod hangs;
+#[path = "probe_measured_tests.rs"]
+mod measured;
 
 const IGNORE: bool = false;
 const RESTART: bool = true;
@@ -417,34 +419,4 @@ fn the_kubelet_keeps_what_docker_promises() {
             row.7.map_or("-".into(), |startup| format!("{startup:?}")),
         );
     }
-}
-
-/// The simulators themselves, on what is known of both.
-#[test]
-fn the_simulators_know_both_engines() {
-    let check = Check {
-        interval: 10_000,
-        timeout: 3000,
-        retries: 3,
-        start_period: 25_000,
-        start_interval: 5000,
-        restart: false,
-    };
-    let never = |hangs| Service { changes: Vec::new(), hangs };
-    // Asked at 5, 10, 15, 20; the check at 25 is the first that counts, then one each interval.
-    assert_eq!(docker(check, &never(false), 100_000), [(45_000, false)]);
-    // Each takes 3 s more: 5-8, 13-16, 21-24, then 29-32, 42-45, 55-58.
-    assert_eq!(docker(check, &never(true), 100_000), [(58_000, false)]);
-    // One success makes it healthy, and from then on failures count, in the start period too.
-    let flaps = Service { changes: vec![4000, 6000], hangs: false };
-    assert_eq!(docker(check, &flaps, 100_000), [(5000, true), (35_000, false)]);
-    // Two failures in a row are none.
-    let shaky = Service { changes: vec![4000, 6000, 30_000], hangs: false };
-    assert_eq!(docker(check, &shaky, 100_000), [(5000, true)]);
-
-    let probe = Numbers { period: 10_000, timeout: 15_000, failures: 3 };
-    assert_eq!(worker(probe, 2000, &never(false), 100_000, |_| false), [(22_000, false)]);
-    // The tick at 12 s passes while the check of 2 s hangs until 17 s: the next one follows at once.
-    assert_eq!(worker(probe, 2000, &never(true), 100_000, |_| false), [(47_000, false)]);
-    assert_eq!(worker(probe, 2000, &shaky, 100_000, |_| false), [(22_000, false), (32_000, true)]);
 }

@@ -8,7 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::routes;
 use super::status::{Subject, bounded};
 use crate::api::{PublishType, ServiceState, ServiceStatus};
-use crate::child::{Child, ChildId, Kind, labels};
+use crate::child::{Child, ChildId, DISK_FULL, Kind, labels};
 use crate::render::Part;
 use crate::rollout::health::{self, Progress};
 use crate::rollout::{ROLLED_BACK, RefusalKind, Step, Wait};
@@ -222,6 +222,9 @@ fn out_of_order(of: &Subject<'_>, service: &Service) -> Option<(String, String)>
     let pods = of.parts.service(&service.name).pods;
     pods.iter().filter(|pod| !pod.is_going()).find_map(|pod| {
         let (reason, name) = (pod.facts.pod.out_of_order?, pod.meta.name.as_deref().unwrap_or_default());
+        if let Some((DISK_FULL, full)) = pod.facts.reported.as_ref().map(|(reason, full)| (reason.as_str(), full)) {
+            return Some((DISK_FULL.to_owned(), format!("pod {name} runs, and its health check fails: {full}")));
+        }
         let message = match reason {
             "NodeLost" => format!("the node of pod {name} does not answer"),
             _ => format!("pod {name} runs, and its health check fails"),

@@ -30,16 +30,19 @@ impl Planner<'_> {
         }
         let mut instead_of = None;
         let after = self.after(id, wanted);
+        let mut filled = self.mark(wanted, live.as_deref());
         let (guard, after) = match live {
             None => (Guard::Absent, after),
             Some(live) if live.is_going() => return,
             Some(live) => {
-                if difference(id, wanted, &live, None, self.seen) == Difference::None || self.waits_for_pods(id, wanted)
-                {
+                let marked = filled.as_deref() == live.annotation(labels::FILLED);
+                let same = difference(id, wanted, &live, None, self.seen) == Difference::None;
+                if (same && marked) || self.waits_for_pods(id, wanted) {
                     return;
                 }
                 if cannot_become(id.kind, &live, wanted) || self.swaps_numbers(id, wanted, &live) {
                     instead_of = Some(live);
+                    filled = None;
                     (Guard::Absent, Vec::new())
                 } else {
                     (Guard::Uid(uid(&live)), if id.kind == Kind::Autoscaler { after } else { Vec::new() })
@@ -53,7 +56,7 @@ impl Planner<'_> {
         {
             return;
         }
-        let body = Body::Object { guard, replicas: None, keep: None, good: None };
+        let body = Body::Object { guard, replicas: None, keep: None, good: None, filled };
         self.out.writes.push(Write { id: id.clone(), body, after, instead_of });
     }
 

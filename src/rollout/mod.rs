@@ -4,7 +4,7 @@
 //!
 //! `planner` walks the services in their order: `gate` says who may start pods, `health` how far a workload has come, `replicas` who sets the count,
 //! `predecessors` what must be gone first, `rollback` what is put back. `populate` fills volumes before that; `beside_pods` writes everything that is no
-//! workload; `prune` ends it. `teardown` says what may go of a stack that is deleted in order.
+//! workload; `prune` ends it. `preview` says what a plan leaves for later. `teardown` says what may go of a stack that is deleted in order.
 
 mod beside_pods;
 mod differs;
@@ -15,6 +15,7 @@ mod plan;
 mod planner;
 mod populate;
 mod predecessors;
+mod preview;
 mod prune;
 mod replicas;
 mod rollback;
@@ -25,8 +26,9 @@ mod tests;
 
 pub(crate) use beside_pods::refusal_of_size;
 pub use parts::Parts;
-pub use plan::{Body, Cause, Delete, Guard, Plan, Refusal, RefusalKind, Step, Unfilled, Until, Wait, Write};
+pub use plan::{Body, Cause, Delete, Gone, Guard, Plan, Refusal, RefusalKind, Step, Unfilled, Until, Wait, Write};
 pub use planner::{Seen, Settled, plan};
+pub use preview::{Later, doomed, later};
 pub use replicas::first_count;
 pub use rollback::ROLLED_BACK;
 pub use teardown::{Held, Leaving, Stage, Teardown, teardown};

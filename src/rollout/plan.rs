@@ -163,6 +163,8 @@ pub enum Body {
         keep: Option<String>,
         /// Annotation that says which revision to go back to.
         good: Option<String>,
+        /// Annotation of a claim that says what it was filled by.
+        filled: Option<String>,
     },
     /// The object with a template that was good once.
     Restore {
@@ -177,7 +179,7 @@ pub enum Body {
         /// Its revision.
         good: String,
         /// The revision that has failed, and is not to be tried again; none where a person asked for it.
-        failed: Option<String>,
+        failed: Option<Gone>,
     },
     /// Only the count, of a workload whose template is not at hand.
     Scale {
@@ -191,6 +193,15 @@ pub enum Body {
         /// What it asks for.
         size: String,
     },
+}
+
+/// What has failed, and is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// The revision.
+    pub revision: String,
+    /// What ailed its pods, in one line of at most 300 characters; none where nothing was seen.
+    pub because: Option<String>,
 }
 
 /// What must be true of the live object for the server to accept the write (T2).

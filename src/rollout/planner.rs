@@ -334,7 +334,9 @@ impl Planner<'_> {
             }
             // It is there, with no pods, and what it was made from is kept no more.
             Some(_) => Body::Scale { count: count.unwrap_or(0) },
-            None => Body::Object { guard, replicas: count, keep, good: self.last_good(service, id, live) },
+            None => {
+                Body::Object { guard, replicas: count, keep, good: self.last_good(service, id, live), filled: None }
+            }
         };
         self.write(id, body, after);
     }

@@ -7,7 +7,7 @@ use super::planner::{Planner, one_line, uid};
 use super::prune;
 use crate::api::Condition;
 use crate::child::{Child, ChildId, Kind, labels};
-use crate::render::{Children, Part};
+use crate::render::{Children, Part, Wanted};
 use crate::stack::{Service, Volume};
 
 impl Planner<'_> {
@@ -20,6 +20,13 @@ impl Planner<'_> {
         let Some((id, wanted)) = job else { return };
         let refused = self.note_refusal(id, wanted);
         let nothing_there = self.ours(id, wanted).is_none();
+        // Also when its Job is gone: with the stack that it belonged to, or by hand.
+        let filled = self.live_claim(name).is_some_and(|claim| {
+            claim.annotation(labels::FILLED) == Some(populate.revision.as_str()) && !claim.is_going()
+        });
+        if filled && nothing_there {
+            return;
+        }
         let needed = self.needed_to_fill(name);
         // What is not there and cannot be, its claim above all, holds the Job as it would hold a service.
         let missing = |id: &&ChildId| self.wanted.get(*id).is_some_and(|w| self.ours(id, w).is_none());
@@ -42,7 +49,11 @@ impl Planner<'_> {
                 // How often it is tried, and whether it is to run now.
                 Difference::Real => {
                     let guard = Guard::Uid(uid(live));
-                    self.write(id, Body::Object { guard, replicas: None, keep: None, good: None }, Vec::new());
+                    self.write(
+                        id,
+                        Body::Object { guard, replicas: None, keep: None, good: None, filled: None },
+                        Vec::new(),
+                    );
                 }
                 // It runs where its reader does, and a template cannot be changed: one that has found no node is made anew, and so is one that is to stop or go
                 // on. One that is at it is left alone.
@@ -78,9 +89,33 @@ impl Planner<'_> {
         }
         let runs = self.parts.filling(name).any(|pod| !pod.facts.pod.ended);
         if older.is_empty() && !runs {
-            self.write(id, Body::Object { guard: Guard::Absent, replicas: None, keep: None, good: None }, needed);
+            self.write(
+                id,
+                Body::Object { guard: Guard::Absent, replicas: None, keep: None, good: None, filled: None },
+                needed,
+            );
         }
         self.out.deletes.extend(older.into_iter().filter(|delete| !delete.child.is_going()));
+    }
+
+    /// The claim of a volume, if it is ours.
+    fn live_claim(&self, volume: &str) -> Option<&Child> {
+        let is_its = |wanted: &Wanted| matches!(&wanted.part, Part::Volume(name) if name == volume);
+        let (id, wanted) = self.wanted.iter().find(|(id, wanted)| id.kind == Kind::Claim && is_its(wanted))?;
+        self.ours(id, wanted).map(AsRef::as_ref)
+    }
+
+    /// What a claim says of how it was filled: it outlives the Job. What a Job of another definition may have begun to change says so at once.
+    pub(super) fn mark(&self, wanted: &Wanted, live: Option<&Child>) -> Option<String> {
+        let Part::Volume(name) = &wanted.part else { return None };
+        let there = live?.annotation(labels::FILLED);
+        let populate = self.stack.volumes.get(name).and_then(|volume| volume.populate.as_ref());
+        let mark = match populate.map(|populate| populate.revision.as_str()) {
+            Some(wanted) if !self.out.unfilled.contains_key(name) => Some(wanted),
+            Some(wanted) => there.map(|there| if there == wanted { there } else { labels::NOT_FILLED }),
+            None => there,
+        };
+        mark.map(str::to_owned)
     }
 
     /// Whether a pod that fills a volume by this definition has run.

@@ -1,17 +1,21 @@
 //! What has to be gone before a workload is made or made anew.
 //!
 //! A service that changes its mode gets the new workload first and loses the old one when the new one is complete, since both may live side by side; but
-//! where a volume has room for one writer only, where ports of the node are held, and for Jobs, the old one goes first.
+//! where a volume has room for one writer only, where ports of the node are held, and for Jobs, the old one goes first. So does a service that is gone from
+//! the stack, where another one is to write its volume.
+
+use std::collections::BTreeSet;
 
 use super::parts::OfService;
 use super::plan::Delete;
 use super::planner::Seen;
 use super::populate::has_ended;
 use super::prune;
+use crate::api::AccessMode;
 use crate::child::digest::Digest;
 use crate::child::{Child, ChildId, Kind, labels};
 use crate::render::Wanted;
-use crate::stack::{Service, Stack};
+use crate::stack::{Claim, Service, Stack, names};
 
 /// What goes first.
 #[derive(Default)]
@@ -57,7 +61,49 @@ pub(super) fn of(
         }
     }
     first.wait |= parts.pods.iter().any(|pod| is_left_over(id.kind, service, pod));
+    if service.writes_exclusive_claim {
+        gone_users(stack, &exclusive_claims(stack, service), seen, &mut first);
+    }
     first
+}
+
+/// Claims of a service that have room for it alone: it writes what one node mounts, or mounts what is for one pod.
+fn exclusive_claims(stack: &Stack, service: &Service) -> BTreeSet<String> {
+    let claims = service.mounts.iter().filter_map(|mount| {
+        let name = mount.source.volume()?;
+        let volume = stack.volumes.get(name)?;
+        let alone = match volume.access_mode {
+            AccessMode::ReadWriteOnce => !mount.read_only,
+            AccessMode::ReadWriteOncePod => true,
+            AccessMode::ReadWriteMany | AccessMode::ReadOnlyMany => false,
+        };
+        match &volume.claim {
+            Claim::Own(_) if alone => Some(names::joined(&[&stack.name, name])),
+            Claim::Existing(claim) if alone => Some(claim.clone()),
+            Claim::Own(_) | Claim::Existing(_) | Claim::PerReplica(_) => None,
+        }
+    });
+    claims.collect()
+}
+
+/// Services that are gone from the stack stay until the others are at rest, but not those that mount such a claim: a service that was renamed is the
+/// next to write it. Services that share it by what is written in the stack are left to each other.
+fn gone_users(stack: &Stack, claims: &BTreeSet<String>, seen: &Seen<'_>, first: &mut First) {
+    for (id, child) in seen.children {
+        let names = [child.label(labels::SERVICE), child.label(labels::JOB)];
+        let is_gone = names != ["", ""] && names.iter().all(|name| !stack.services.contains_key(*name));
+        if !is_gone || child.facts.claims.is_disjoint(claims) {
+            continue;
+        }
+        if id.kind == Kind::Pod {
+            first.wait |= !child.facts.pod.ended;
+        } else if id.kind.starts_pods() && prune::is_ours(stack, id, child) && !has_ended(child) {
+            first.wait = true;
+            if !child.is_going() {
+                first.deletes.push(Delete { id: id.clone(), child: child.clone(), orphan: false });
+            }
+        }
+    }
 }
 
 /// Whether a pod of an earlier workload keeps the next one from starting.

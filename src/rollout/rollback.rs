@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::health::Progress;
-use super::plan::{Body, Cause, Step};
-use super::planner::Planner;
+use super::health::{self, Progress};
+use super::plan::{Body, Cause, Gone, Step};
+use super::planner::{Planner, one_line};
 use super::prune::is_ours;
 use super::replicas::Replicas;
 use crate::api::OnFailure;
@@ -17,6 +17,9 @@ use crate::stack::Service;
 
 /// Reason of a service that runs on what it was made from before, since what is wanted now has failed.
 pub const ROLLED_BACK: &str = "RolledBack";
+
+/// Characters that are kept of what ailed a revision.
+const LONGEST: usize = 300;
 
 impl Planner<'_> {
     /// The revision that a service goes back to, should the one that is written now stand still: the one it leaves, if its rollout was complete, else
@@ -46,19 +49,33 @@ impl Planner<'_> {
         }
         let (wanted, now) = (service.revision.as_str(), live.annotation(labels::REVISION)?);
         if live.annotation(labels::FAILED_REVISION) == Some(wanted) && now != wanted {
-            return Some(rolled_back(wanted, now));
+            return Some(rolled_back(wanted, live.annotation(labels::FAILED_BECAUSE), now));
         }
         let good = live.annotation(labels::LAST_GOOD).filter(|_| progress == Progress::Overdue)?;
+        let because = self.ailment(service, live);
+        let step = rolled_back(wanted, because.as_deref(), good);
         let body = Body::Restore {
             guard: super::planner::guard(Some(live), replicas),
             replicas: replicas.state,
             keep: replicas.keep.clone(),
             from: self.record(service, id.kind, good)?.clone(),
             good: good.to_owned(),
-            failed: Some(wanted.to_owned()),
+            failed: Some(Gone { revision: wanted.to_owned(), because }),
         };
         self.write(id, body, Vec::new());
-        Some(rolled_back(wanted, good))
+        Some(step)
+    }
+
+    /// What ails the pods of the wanted revision, which are about to go.
+    fn ailment(&self, service: &Service, live: &Child) -> Option<String> {
+        let pods = || self.parts.service(&service.name).pods.into_iter();
+        let is_its = |pod: &Child| !pod.is_going() && pod.annotation(labels::REVISION) == Some(&service.revision);
+        let sick = || {
+            let unready = pods().any(|pod| is_its(pod) && pod.facts.pod.has_run && !pod.facts.pod.ready);
+            unready.then(|| ("Unhealthy".to_owned(), "its pods run, and the health check fails".to_owned()))
+        };
+        let why = health::trouble(pods(), &service.revision).or_else(|| health::refused_pods(live)).or_else(sick);
+        why.map(|(reason, message)| one_line(&reason, &message).chars().take(LONGEST).collect())
     }
 
     /// What its pods are made from although something else is written, because a person asked for it: that revision, and what keeps its template. None
@@ -119,12 +136,13 @@ pub(super) fn by_hand(stack: &str, service: &Service, to: &str) -> Step {
     })
 }
 
-fn rolled_back(failed: &str, good: &str) -> Step {
+fn rolled_back(failed: &str, because: Option<&str>, good: &str) -> Step {
+    let because = because.map(|because| format!(" ({because})")).unwrap_or_default();
     Step::Failed(Cause {
         path: Vec::new(),
         reason: ROLLED_BACK.into(),
         message: format!(
-            "revision {failed} made no progress until its deadline, and revision {good} was put back; {failed} is not tried again until the definition changes"
+            "revision {failed} made no progress until its deadline{because}, and revision {good} was put back; {failed} is not tried again: correct the definition, or go back to the one that runs"
         ),
     })
 }

@@ -8,6 +8,8 @@ mod causes;
 mod commands;
 mod config;
 mod conformance;
+mod diff;
+mod down;
 mod drain;
 mod drift;
 mod faults;

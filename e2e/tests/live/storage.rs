@@ -1,5 +1,7 @@
 //! Volumes: filled first, shared, grown, kept, and refused by name.
 
+use std::collections::BTreeSet;
+
 use e2e::{Kind, Live, eventually, json, live};
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
@@ -76,15 +78,36 @@ fn a_volume_is_filled_before_the_first_service_that_mounts_it_starts() {
         t.space.wait_ready("shop", SOON).await;
         operator_has_looked(&t, "added").await;
         assert_eq!(runs().await, first, "a new consumer");
-        let history = t.observer.history().await;
-        let mut pods: Vec<&str> = history
-            .iter()
-            .filter(|s| s.kind == Kind::Pod && json::text(&s.object, "/spec/containers/0/env/0/value") == "0")
-            .filter(|s| !json::label(&s.object, "appstack.dev/populate").is_empty())
-            .map(|s| json::name(&s.object))
-            .collect();
-        pods.dedup();
-        assert_eq!(pods.len(), 1, "it ran once");
+        let fillers = async |code: &str| -> usize {
+            let history = t.observer.history().await;
+            let pods = history
+                .iter()
+                .filter(|s| s.kind == Kind::Pod && json::text(&s.object, "/spec/containers/0/env/0/value") == code)
+                .filter(|s| !json::label(&s.object, "appstack.dev/populate").is_empty());
+            pods.map(|s| json::name(&s.object)).collect::<BTreeSet<&str>>().len()
+        };
+        assert_eq!(fillers("0").await, 1, "it ran once");
+
+        // Nor does a stack that is made again on the claim that was kept; another definition does.
+        t.space.delete(Kind::AppStack, "shop").await;
+        eventually(SOON, "the Job to be gone", async || {
+            let left = runs().await.len() + t.space.list(Kind::Pod).await.len();
+            if left == 0 { Ok(()) } else { Err(left.to_string()) }
+        })
+        .await;
+        t.space.apply_object(&with_volumes(&services, &populate("0"))).await;
+        t.space.wait_ready("shop", SOON).await;
+        operator_has_looked(&t, "made again").await;
+        assert_eq!((runs().await.len(), fillers("0").await), (0, 1), "the claim tells that it was filled");
+        let mut other = populate("0");
+        other["models"]["populate"]["env"]["AGAIN"] = json!("again");
+        t.space.apply_object(&with_volumes(&services, &other)).await;
+        eventually(SOON, "it to be filled anew", async || {
+            let pods = fillers("again").await;
+            if pods == 1 { Ok(()) } else { Err(pods.to_string()) }
+        })
+        .await;
+        t.space.wait_ready("shop", SOON).await;
     });
 }
 
@@ -240,7 +263,7 @@ fn users_of_one_claim_share_a_node_and_an_existing_claim_is_left_as_it_is() {
         t.space.wait_ready("shop", SOON).await;
         t.space.wait_ready("other", SOON).await;
         let pods = t.space.list(Kind::Pod).await;
-        let nodes: std::collections::BTreeSet<&str> = pods.iter().map(|p| json::text(p, "/spec/nodeName")).collect();
+        let nodes: BTreeSet<&str> = pods.iter().map(|p| json::text(p, "/spec/nodeName")).collect();
         assert_eq!((pods.len(), nodes.len()), (7, 1), "{nodes:?}");
         let theirs = self::claim(&t, "theirs").await;
         let writers = json::items(&theirs, "/metadata/managedFields").map(|e| json::text(e, "/manager").to_owned());

@@ -5,86 +5,40 @@ use std::time::Duration;
 
 use e2e::nodes::{Nodes, exec, pod_of, state};
 use e2e::{Kind, Live, eventually, json, live};
+use serde::Deserialize;
 use serde_json::{Value, json as value};
 
 /// The kubelet's clock is seen in whole seconds, and two cores are shared: what is added to a bound, for each of the two.
 const SLACK: f64 = 2.0;
 
-/// A check, what the program does, and the numbers by which `src/render/probe_tests.rs` has proved the bounds of its simulator:
-/// (period, timeout, failureThreshold) of readiness, in seconds.
+/// The table. A test beside the probes' own (`src/render/probe_measured_tests.rs`) holds its bounds against the simulator of the kubelet.
+const CASES: &str = include_str!("health.json");
+
+/// A check, what the program does, and what is to be seen of it, in seconds.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Case {
-    name: &'static str,
-    check: fn() -> Value,
-    timing: fn() -> Value,
-    numbers: (i64, i64, i64),
-    /// From its start it is healthy after so many seconds.
+    name: String,
+    check: Value,
+    /// (period, timeout, failureThreshold) of readiness.
+    numbers: [i64; 3],
+    /// From its start it is healthy after so long.
     healthy_after: u32,
-    /// What it is told to do once it was ready.
-    then: Option<&'static str>,
+    /// After its start it is ready, at the soonest and the latest.
+    ready: (f64, f64),
+    /// What it is told to do once it was ready: `fail`, `hang` (each check takes its timeout), or `flap:3s`, which is well again before it has failed often
+    /// enough.
+    then: Option<String>,
+    /// After that it is unready.
+    unready: Option<(f64, f64)>,
 }
-
-fn http() -> Value {
-    value!({"http": {"port": "http", "path": "/"}})
-}
-
-fn exec_check() -> Value {
-    value!({"exec": ["redis-cli", "-p", "8080"]})
-}
-
-fn shell() -> Value {
-    value!({"shell": "test $(wget -q -O - http://127.0.0.1:8080/ | wc -l) = 1 && echo $$"})
-}
-
-fn tcp() -> Value {
-    value!({"tcp": {"port": "http"}})
-}
-
-fn grpc() -> Value {
-    value!({"grpc": {"port": 8080}})
-}
-
-fn brisk() -> Value {
-    value!({"interval": "1s", "timeout": "1s", "retries": 3})
-}
-
-#[rustfmt::skip]
-const CASES: [Case; 11] = [
-    Case { name: "http-at-once", check: http, timing: brisk, numbers: (1, 1, 3), healthy_after: 0, then: Some("fail") },
-    Case { name: "exec-at-once", check: exec_check, timing: || value!({"interval": "2s", "timeout": "2s", "retries": 2}), numbers: (2, 2, 2), healthy_after: 0, then: Some("fail") },
-    Case { name: "shell-late", check: shell, timing: || value!({"interval": "3s", "timeout": "2s", "retries": 1}), numbers: (3, 2, 1), healthy_after: 7, then: Some("fail") },
-    Case { name: "tcp-late", check: tcp, timing: || value!({"interval": "2s", "timeout": "1s", "retries": 3}), numbers: (2, 1, 3), healthy_after: 5, then: None },
-    Case { name: "grpc-late", check: grpc, timing: || value!({"interval": "2s", "timeout": "1s", "retries": 3}), numbers: (2, 1, 3), healthy_after: 5, then: Some("fail") },
-    // A start period: asked each startInterval, as late to be unready.
-    Case { name: "http-start", check: http, timing: || value!({"interval": "6s", "timeout": "1s", "retries": 2, "startPeriod": "20s", "startInterval": "1s"}), numbers: (1, 1, 12), healthy_after: 8, then: Some("fail") },
-    Case { name: "grpc-start", check: grpc, timing: || value!({"interval": "4s", "timeout": "1s", "retries": 3, "startPeriod": "10s", "startInterval": "2s"}), numbers: (2, 1, 6), healthy_after: 9, then: Some("fail") },
-    // Parts of a second are rounded up.
-    Case { name: "http-fraction", check: http, timing: || value!({"interval": "1500ms", "timeout": "250ms", "retries": 4}), numbers: (2, 1, 4), healthy_after: 3, then: Some("fail") },
-    // No answer: a timeout each.
-    Case { name: "http-hangs", check: http, timing: || value!({"interval": "2s", "timeout": "3s", "retries": 2}), numbers: (2, 3, 2), healthy_after: 0, then: Some("hang") },
-    Case { name: "exec-hangs", check: exec_check, timing: || value!({"interval": "3s", "timeout": "2s", "retries": 2}), numbers: (3, 2, 2), healthy_after: 0, then: Some("hang") },
-    // Well again before it has failed often enough: nobody notices.
-    Case { name: "http-flaps", check: http, timing: || value!({"interval": "2s", "timeout": "1s", "retries": 4}), numbers: (2, 1, 4), healthy_after: 0, then: Some("flap:3s") },
-];
 
 impl Case {
     fn service(&self) -> Value {
-        let mut check = (self.check)();
-        check.as_object_mut().unwrap().extend((self.timing)().as_object().unwrap().clone());
         let after = format!("{}s", self.healthy_after);
         // Who opens no port until then is what a check by TCP can see.
         let variable = if self.name.starts_with("tcp") { "APP_START_AFTER" } else { "APP_HEALTHY_AFTER" };
-        value!({"image": "appstack.test/app:1", "ports": {"http": {"port": 8080}}, "env": {variable: after}, "healthcheck": check})
-    }
-
-    /// Bounds in seconds of the moment of unready after it has turned bad: between the first check after it and the last one that counts.
-    fn unready(&self) -> (f64, f64) {
-        let (period, timeout, failures) = self.numbers;
-        let hangs = self.then == Some("hang");
-        let cycle = if hangs { period.max(timeout) } else { period };
-        let hung = if hangs { timeout } else { 0 };
-        let least = (failures - 1) * cycle + hung;
-        #[allow(clippy::cast_precision_loss)] // small
-        (least as f64, (least + period) as f64)
+        value!({"image": "appstack.test/app:1", "ports": {"http": {"port": 8080}}, "env": {variable: after}, "healthcheck": self.check})
     }
 }
 
@@ -127,7 +81,7 @@ async fn turned(t: &Live, name: &str, to: bool) -> f64 {
 
 /// A line of the report, and what is wrong with it.
 async fn measured(t: &Live, case: &Case) -> Result<String, String> {
-    let name = case.name;
+    let name = case.name.as_str();
     let mut line = format!("{name:15} {:?}", case.numbers);
     let mut wrong = Vec::new();
     let mut hold = |what: &str, took: f64, least: f64, most: f64| {
@@ -138,13 +92,11 @@ async fn measured(t: &Live, case: &Case) -> Result<String, String> {
     };
     let ready = turned(t, name, true).await;
     let pod = only_pod(t, name).await;
-    let (period, ..) = case.numbers;
     #[allow(clippy::cast_precision_loss)] // small
-    let period = period as f64;
-    let after = f64::from(case.healthy_after);
-    hold("ready", ready - started(&pod).expect("a container that runs"), after, after + period);
+    let [period, _, failures] = case.numbers.map(|n| n as f64);
+    hold("ready", ready - started(&pod).expect("a container that runs"), case.ready.0, case.ready.1);
     let pod_name = json::name(&pod).to_owned();
-    match case.then {
+    match case.then.as_deref() {
         None => {}
         Some(flaps) if flaps.starts_with("flap") => {
             exec(&t.space, &pod_name, &["app", "ctl", &format!("health={flaps}")]);
@@ -155,14 +107,12 @@ async fn measured(t: &Live, case: &Case) -> Result<String, String> {
             hold("bad answers", bad, 3.0, 20.0);
         }
         Some(turns) => {
-            let least = case.unready();
+            let (least, most) = case.unready.expect("bounds");
             exec(&t.space, &pod_name, &["app", "ctl", &format!("health={turns}")]);
             let bad = now();
             let unready = turned(t, name, false).await;
-            hold("unready", unready - bad, least.0, least.1);
+            hold("unready", unready - bad, least, most);
             let asked = told(t, &pod_name, false);
-            #[allow(clippy::cast_precision_loss)] // small
-            let failures = case.numbers.2 as f64;
             // The kubelet does not ask oftener than it has to, nor gives up sooner. A check that hangs is answered by nobody.
             hold("bad answers", asked, failures, 99.0);
             exec(&t.space, &pod_name, &["app", "ctl", "health=ok"]);
@@ -197,19 +147,20 @@ fn ready_and_unready_come_when_the_arithmetic_says_and_nothing_is_restarted() {
     Nodes::get();
     live("node_health", async |t| {
         let _operator = t.space.operator().start();
-        let services: serde_json::Map<String, Value> = CASES.iter().map(|c| (c.name.to_owned(), c.service())).collect();
+        let cases: Vec<Case> = serde_json::from_str(CASES).expect("the table");
+        let services: serde_json::Map<String, Value> = cases.iter().map(|c| (c.name.clone(), c.service())).collect();
         t.space.apply_object(&stack(&services)).await;
         eventually(Duration::from_secs(60), "the pods", async || {
             let pods = t.space.list(Kind::Pod).await;
-            if pods.len() == CASES.len() { Ok(()) } else { Err(format!("{} pods", pods.len())) }
+            if pods.len() == cases.len() { Ok(()) } else { Err(format!("{} pods", pods.len())) }
         })
         .await;
-        for case in &CASES {
-            let probe = &only_pod(&t, case.name).await["spec"]["containers"][0]["readinessProbe"];
+        for case in &cases {
+            let probe = &only_pod(&t, &case.name).await["spec"]["containers"][0]["readinessProbe"];
             let numbers = ["periodSeconds", "timeoutSeconds", "failureThreshold"].map(|n| probe[n].as_i64().unwrap());
-            assert_eq!(numbers, <[i64; 3]>::from(case.numbers), "{}", case.name);
+            assert_eq!(numbers, case.numbers, "{}", case.name);
         }
-        let all = futures::future::join_all(CASES.iter().map(|case| measured(&t, case))).await;
+        let all = futures::future::join_all(cases.iter().map(|case| measured(&t, case))).await;
         let wrong = all.iter().filter(|line| line.is_err()).count();
         let report: Vec<&str> =
             all.iter().map(|line| line.as_ref().map_or_else(String::as_str, String::as_str)).collect();

@@ -200,3 +200,49 @@ fn a_pod_is_asked_to_stop_and_killed_when_its_grace_period_is_over() {
         assert!(deaf.1 < Duration::from_secs(20), "not killed: {:?}", deaf.1);
     });
 }
+
+// "stop signal": of an image that ends in order by another one than TERM
+#[test]
+fn a_stop_signal_of_ones_own_is_a_hook_that_waits_for_the_end() {
+    Nodes::get();
+    live("node_stop_signal", async |t| {
+        let _operator = t.space.operator().start();
+        // As nginx does: QUIT ends what is under way, TERM breaks it off.
+        let script = "log() { echo $1 >> /log/$HOSTNAME; }; trap 'log term; exit 1' TERM; \
+            trap 'log quit; q=1' QUIT; log up; while [ -z \"$q\" ]; do sleep 0.2; done; \
+            for n in 1 2 3 4 5 6 7 8 9; do sleep 0.3; done; log drained";
+        let service = |hook: &str| {
+            value!({
+                "image": IMAGE, "entrypoint": ["sh", "-c", script], "stopGracePeriod": "20s",
+                "preStop": {"exec": ["sh", "-c", hook]}, "mounts": {"/log": {"volume": "log"}},
+            })
+        };
+        t.space
+            .apply_object(&stack(&value!({
+                "volumes": {"log": {"size": "1Gi"}},
+                "services": {
+                    "waits": service("kill -QUIT 1; while kill -0 1; do sleep 0.1; done"),
+                    "hasty": service("kill -QUIT 1"),
+                    "reader": {"image": IMAGE, "mounts": {"/log": {"volume": "log"}}},
+                },
+            })))
+            .await;
+        t.space.wait_ready("traps", SOON).await;
+        let stopped = async |service: &str| {
+            let pod = pod_of(&t.space, "traps", service).await;
+            t.space.delete(Kind::Pod, &pod).await;
+            eventually(SOON, &format!("the end of {pod}"), async || match t.space.get(Kind::Pod, &pod).await {
+                None => Ok(()),
+                Some(pod) => Err(pod["status"].to_string()),
+            })
+            .await;
+            let told = asked(&t, "reader", &format!("cat /log/{pod}")).await;
+            told.lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let begin = Instant::now();
+        assert_eq!(stopped("waits").await, ["up", "quit", "drained"], "it is not asked by TERM");
+        assert!(begin.elapsed() < Duration::from_secs(18), "it has ended, and nobody killed it: {:?}", begin.elapsed());
+        assert_eq!(stopped("hasty").await, ["up", "quit", "term"], "a hook that returns hands over to TERM");
+        t.shows("QUIT by a hook that waits: drained; by one that returns at once: broken off by TERM");
+    });
+}

@@ -185,7 +185,17 @@ fn a_full_volume_fails_its_writer_keeps_what_was_acknowledged_and_heals() {
         // Its health is that it can write.
         writer["healthcheck"] = value!({"http": {"port": "pg", "path": "/app/append"}, "interval": "1s", "retries": 2});
         let shell = value!({"image": APP, "mounts": {"/data": {"volume": "data"}}, "stopGracePeriod": "1s"});
-        let mut all = stack("shop", &value!({"db": writer, "shell": shell}));
+        // A check that says what ails it, and a program that does when it ends.
+        let says_why = value!({"shell": "dd if=/dev/zero of=/data/check bs=8k count=1 2>&1 && rm /data/check", "interval": "1s", "retries": 2});
+        let mut dies = shell.clone();
+        dies["entrypoint"] = value!([
+            "sh",
+            "-c",
+            "while dd if=/dev/zero of=/data/dies bs=8k count=1 2>/dev/termination-log; do rm /data/dies; sleep 0.5; done; exit 1"
+        ]);
+        let mut checked = shell.clone();
+        checked["healthcheck"] = says_why;
+        let mut all = stack("shop", &value!({"db": writer, "shell": shell, "checked": checked, "dies": dies}));
         all["spec"]["volumes"]["data"] = value!({"size": "4Mi", "storageClassName": "sized"});
         t.space.apply_object(&all).await;
         t.space.wait_ready("shop", SOON).await;
@@ -193,16 +203,22 @@ fn a_full_volume_fails_its_writer_keeps_what_was_acknowledged_and_heals() {
         exec(
             &t.space,
             &shell,
-            &["sh", "-c", "dd if=/dev/zero of=/data/ballast bs=4k 2>/dev/null; test -s /data/ballast"],
+            &[
+                "sh",
+                "-c",
+                "for n in 1 2 3; do dd if=/dev/zero of=/data/ballast$n bs=4k 2>/dev/null; sleep 1; done; test -s /data/ballast1",
+            ],
         );
         let last = json::number(&verify_all(&t, &shell), "/last");
         says(&t, "shop", "db", &["Degraded", "Unhealthy", "health check fails"]).await;
-        exec(&t.space, &shell, &["rm", "/data/ballast"]);
+        says(&t, "shop", "checked", &["Degraded", "DiskFull", "No space left on device"]).await;
+        says(&t, "shop", "dies", &["DiskFull", "No space left on device", "CrashLoopBackOff"]).await;
+        exec(&t.space, &shell, &["sh", "-c", "rm /data/ballast*"]);
         t.space.wait_ready("shop", SOON).await;
         let account = verify_all(&t, &shell);
         assert!(json::number(&account, "/last") > last, "it goes on: {account}");
         t.shows(format!(
-            "Degraded/Unhealthy while full; {last} records before, {} after",
+            "Unhealthy or DiskFull while full; {last} records before, {} after",
             json::number(&account, "/last")
         ));
     });

@@ -89,6 +89,9 @@ impl Children {
         let key = key_of(&child);
         let seen = self.kinds.entry(kind).or_default();
         seen.gone.remove(&key);
+        if child.facts.pod.ready {
+            self.reported.forget(uid(&child)); // what ailed it is over
+        }
         child.facts.reported = self.reported.of(uid(&child));
         let child = Arc::new(child);
         let old = seen.objects.insert(key.clone(), child.clone());

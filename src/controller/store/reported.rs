@@ -8,10 +8,14 @@ use std::collections::{HashMap, VecDeque};
 use k8s_openapi::api::core::v1::Event;
 use k8s_openapi::jiff::Timestamp;
 
+use crate::child::{DISK_FULL, full_disk};
+
 /// Words about objects that are not known: an event may come before its object.
 const ROOM: usize = 256;
 /// Longest message; what follows is detail.
 const LONGEST: usize = 600;
+/// Reason of a health check that has failed.
+const UNHEALTHY: &str = "Unhealthy";
 /// Before the message of what has happened to ten pods alike.
 const COMBINED: &str = "(combined from similar events): ";
 
@@ -45,10 +49,13 @@ impl News {
             event.event_time.map(|time| time.0),
             event.metadata.creation_timestamp.map(|time| time.0),
         ];
-        let said = Said {
-            at: at.into_iter().flatten().max()?,
-            reason: event.reason?.chars().take(64).collect(),
-            message: lasting(&event.message.unwrap_or_default(), &name).chars().take(LONGEST).collect(),
+        let (at, reason, message) = (at.into_iter().flatten().max()?, event.reason?, event.message.unwrap_or_default());
+        let said = if reason == UNHEALTHY {
+            // That a check fails is in the status of the pod; what it has printed is nobody's business, but for this.
+            Said { at, reason: DISK_FULL.into(), message: full_disk(&message)?.into() }
+        } else {
+            let message = lasting(&message, &name).chars().take(LONGEST).collect();
+            Said { at, reason: reason.chars().take(64).collect(), message }
         };
         Some(News { namespace: about.namespace.unwrap_or_default(), name, uid: about.uid?, said })
     }
@@ -199,6 +206,19 @@ mod tests {
         }
         let stable = r#"create Pod db-0 in StatefulSet db failed error: pods "db-0" is forbidden: exceeded quota"#;
         assert_eq!(lasting(stable, "db"), stable);
+    }
+
+    #[test]
+    fn of_a_health_check_only_a_full_disk_is_heard() {
+        let check = |message: &str| {
+            let mut event = event("u", 1, message);
+            event.reason = Some(UNHEALTHY.into());
+            event.involved_object.kind = Some("Pod".into());
+            News::of(event).map(|news| (news.said.reason, news.said.message))
+        };
+        assert_eq!(check("Readiness probe failed: HTTP probe failed with statuscode: 503"), None);
+        let full = check("Readiness probe failed: TOKEN=hush sh: write error: No space left on device\n");
+        assert_eq!(full, Some((DISK_FULL.into(), "No space left on device".into())));
     }
 
     #[test]

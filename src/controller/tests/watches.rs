@@ -85,7 +85,7 @@ async fn what_events_say_stands_with_the_child() {
     assert_eq!(wakes, 2, "by the child, and by the news of it");
     let asked = it.asked.lock().unwrap();
     let events: Vec<&String> = asked.iter().filter(|uri| uri.contains("/events") && !uri.contains("watch")).collect();
-    assert_eq!(events.len(), 2, "{events:?}");
+    assert_eq!(events.len(), 3, "{events:?}");
     assert!(
         events.iter().all(|uri| uri.contains("/api/v1/namespaces/n/events") && uri.contains("fieldSelector=reason")),
         "{events:?}"

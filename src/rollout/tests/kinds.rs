@@ -166,3 +166,30 @@ fn a_pod_that_a_stateful_set_left_behind_goes_and_a_copy_of_one_stays() {
     world.edit_with(&services, &volumes);
     assert!(world.plan().deletes.is_empty(), "a StatefulSet is to take it up");
 }
+
+#[test]
+fn a_renamed_service_writes_its_claim_when_the_old_one_has_gone() {
+    let named = |name: &str| json!({name: {"image": "db:1", "mounts": {"/d": {"volume": "data"}}}});
+    for (mode, waits) in [("ReadWriteOnce", true), ("ReadWriteOncePod", true), ("ReadWriteMany", false)] {
+        let volumes = json!({"volumes": {"data": {"size": "1Gi", "accessMode": mode}}});
+        let mut world = World::with(&named("db"), &volumes);
+        world.settle();
+        let old = ChildId { kind: Kind::Deployment, name: "s-db".into() };
+        let pod = json!({"metadata": {"name": "pod", "uid": "u", "labels": {labels::STACK: "s", labels::SERVICE: "db"}},
+            "spec": {"containers": [], "volumes": [{"persistentVolumeClaim": {"claimName": "s-data"}}]}, "status": {"phase": "Running"}});
+        let pod: Child = serde_json::from_value(pod).unwrap();
+        let pod_id = ChildId { kind: Kind::Pod, name: "pod".into() };
+        world.children.insert(pod_id.clone(), Arc::new(pod));
+
+        world.edit_with(&named("store"), &volumes);
+        world.pass();
+        assert_eq!((world.children.contains_key(&old), world.workload("store").is_none()), (!waits, waits), "{mode}");
+        if waits {
+            world.pass();
+            assert!(world.workload("store").is_none(), "{mode}: its last pod is on its way out");
+        }
+        world.children.remove(&pod_id);
+        world.settle();
+        assert!(world.workload("store").is_some() && !world.children.contains_key(&old), "{mode}");
+    }
+}

@@ -1,6 +1,7 @@
 //! Rollback: what was good once is put back, what failed is not tried again, and what is needed for that stays.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -220,4 +221,50 @@ fn who_is_new_behind_one_that_runs_on_before_a_failure_names_that_failure() {
         "it clears by itself: {:?}",
         world.plan().steps
     );
+}
+
+/// A pod of `web` at its wanted revision that is in this state.
+fn pod(world: &mut World, status: &Value) {
+    let object = json!({
+        "metadata": {"name": "pod", "labels": {labels::STACK: "s", labels::SERVICE: "web"}, "annotations": {labels::REVISION: revision(world)}},
+        "spec": {"containers": []}, "status": status,
+    });
+    let id = ChildId { kind: Kind::Pod, name: "pod".into() };
+    world.children.insert(id, Arc::new(serde_json::from_value(object).unwrap()));
+}
+
+fn message(world: &World) -> String {
+    let Step::Failed(cause) = world.plan().steps["web"].clone() else { panic!("it failed") };
+    cause.message
+}
+
+#[test]
+fn what_ailed_the_pods_is_said_when_they_are_gone() {
+    let waiting = json!({"containerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull", "message": format!("web:2 is nowhere{}\nmore", "!".repeat(500))}}}]});
+    let sick = json!({"phase": "Running", "containerStatuses": [{"ready": false, "state": {"running": {}}}]});
+    for (status, expected) in
+        [(waiting, "(ErrImagePull: web:2 is nowhere!"), (sick, "(Unhealthy: its pods run, and the health check fails)")]
+    {
+        let mut world = begun("1");
+        world.settle();
+        edit(&mut world, "2");
+        fail(&mut world);
+        pod(&mut world, &status);
+        let failed = revision(&world);
+        let at_once = message(&world);
+        world.pass();
+        world.children.retain(|id, _| id.kind != Kind::Pod);
+        world.complete("web");
+        world.pass();
+        assert_eq!(message(&world), at_once, "and it stays");
+        assert!(
+            at_once.contains(&failed) && at_once.contains(expected) && at_once.contains("correct the definition"),
+            "{at_once}"
+        );
+        assert!(at_once.len() < 600 && !at_once.contains("more"), "{at_once}");
+
+        edit(&mut world, "3");
+        world.settle();
+        assert_eq!(note(&world, labels::FAILED_BECAUSE), None, "it was of the other one");
+    }
 }

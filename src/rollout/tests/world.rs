@@ -10,7 +10,7 @@ use crate::api::{AppStack, PodSecurity};
 use crate::child::digest::Digest;
 use crate::child::{Child, ChildId, Condition, Kind, ReplicasOwner, labels};
 use crate::render::{Children, Part, Settings, render};
-use crate::rollout::{Body, Guard, Plan, Refusal, Seen, Write, plan};
+use crate::rollout::{Body, Gone, Guard, Plan, Refusal, Seen, Write, plan};
 use crate::stack::{Stack, check};
 
 pub(super) const UID: &str = "uid-1";
@@ -135,10 +135,10 @@ impl World {
         self.version += 1;
         let version = self.version.to_string();
         let live = self.children.get(&write.id).cloned();
-        let (guard, replicas, keep, good) = match &write.body {
-            Body::Object { guard, replicas, keep, good } => (guard, replicas, keep, good),
+        let (guard, replicas, keep, good, filled) = match &write.body {
+            Body::Object { guard, replicas, keep, good, filled } => (guard, replicas, keep, good, filled),
             Body::Restore { from, good, failed, replicas, .. } => {
-                self.restore(&write.id, from, good, failed.as_deref());
+                self.restore(&write.id, from, good, failed.as_ref());
                 if replicas.is_some() {
                     Arc::make_mut(self.children.get_mut(&write.id).expect("it is there")).facts.spec_replicas =
                         *replicas;
@@ -173,6 +173,9 @@ impl World {
                 .and_then(|c| c.meta.generation)
                 .map_or(1, |g| g + i64::from(live.as_ref().unwrap().digest != child.digest || replicas.is_some())),
         );
+        if let Some(filled) = filled {
+            child.meta.annotations.get_or_insert_default().insert(labels::FILLED.into(), filled.clone());
+        }
         if write.id.kind.starts_pods() {
             let notes = child.meta.annotations.get_or_insert_default();
             notes.insert(labels::SENT.into(), wanted.digest.to_string());
@@ -183,6 +186,7 @@ impl World {
             let read = std::mem::replace(&mut child.facts, was);
             child.facts.moved = None;
             child.facts.config_maps = read.config_maps;
+            child.facts.claims = read.claims;
             child.facts.suspended = read.suspended;
             child.facts.claim_templates = read.claim_templates;
             child.facts.template = Some(Digest::of(&spec["template"]));
@@ -209,20 +213,25 @@ impl World {
         self.children.insert(write.id.clone(), Arc::new(child));
     }
 
-    fn restore(&mut self, id: &ChildId, from: &ChildId, good: &str, failed: Option<&str>) {
+    fn restore(&mut self, id: &ChildId, from: &ChildId, good: &str, failed: Option<&Gone>) {
         let template = self.records[from].clone();
         let object = json!({"metadata": {}, "spec": {"template": template}});
         let read: Child = serde_json::from_value(object).unwrap();
         let child = Arc::make_mut(self.children.get_mut(id).expect("only what is there goes back"));
         let notes = child.meta.annotations.get_or_insert_default();
         notes.remove(labels::FAILED_REVISION);
-        notes.extend(failed.map(|failed| (labels::FAILED_REVISION.to_owned(), failed.to_owned())));
+        notes.remove(labels::FAILED_BECAUSE);
+        if let Some(failed) = failed {
+            notes.insert(labels::FAILED_REVISION.into(), failed.revision.clone());
+            notes.extend(failed.because.clone().map(|because| (labels::FAILED_BECAUSE.to_owned(), because)));
+        }
         for key in [labels::REVISION, labels::LAST_GOOD] {
             notes.insert(key.into(), good.into());
         }
         child.digest = Some(Digest::of(&template));
         child.facts.moved = None;
         child.facts.config_maps = read.facts.config_maps;
+        child.facts.claims = read.facts.claims;
         child.meta.generation = child.meta.generation.map(|g| g + 1);
         self.templates.insert(id.clone(), template);
     }

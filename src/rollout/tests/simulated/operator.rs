@@ -299,7 +299,7 @@ impl Operator {
         {
             return Ok(Err(failure));
         }
-        let stated = |replicas: Option<i32>, notes: [(&'static str, Option<&String>); 2]| Stated {
+        let stated = |replicas: Option<i32>, notes: [(&'static str, Option<&String>); 3]| Stated {
             replicas,
             notes: notes.into_iter().filter_map(|(key, note)| Some((key, note?.clone()))).collect(),
         };
@@ -318,9 +318,13 @@ impl Operator {
                 }
                 answer.map(|()| None)
             }
-            Body::Object { guard, replicas, keep, good } => {
+            Body::Object { guard, replicas, keep, good, filled } => {
                 let (body, child) = &model.bodies[id];
-                let notes = [(labels::KEPT_REPLICAS, keep.as_ref()), (labels::LAST_GOOD, good.as_ref())];
+                let notes = [
+                    (labels::KEPT_REPLICAS, keep.as_ref()),
+                    (labels::LAST_GOOD, good.as_ref()),
+                    (labels::FILLED, filled.as_ref()),
+                ];
                 let said = stated(*replicas, notes);
                 let answer = pass.start(model, id, false, |server| server.apply(id, body, child, guard, &said))?;
                 match answer {
@@ -335,9 +339,13 @@ impl Operator {
                 body["metadata"]["annotations"][labels::REVISION] = json!(good);
                 let child = parsed(id.kind, &body, Digest::wanted(&body));
                 let body = Arc::new(body);
-                let notes = [(labels::KEPT_REPLICAS, keep.as_ref()), (labels::LAST_GOOD, Some(good))];
+                let notes =
+                    [(labels::KEPT_REPLICAS, keep.as_ref()), (labels::LAST_GOOD, Some(good)), (labels::FILLED, None)];
                 let mut said = stated(*replicas, notes);
-                said.notes.extend(failed.clone().map(|failed| (labels::FAILED_REVISION, failed)));
+                if let Some(failed) = failed {
+                    said.notes.push((labels::FAILED_REVISION, failed.revision.clone()));
+                    said.notes.extend(failed.because.clone().map(|because| (labels::FAILED_BECAUSE, because)));
+                }
                 match pass.start(model, id, true, |server| server.apply(id, &body, &child, guard, &said))? {
                     Err(Failure::NameTaken) => Self::take_back(pass, model, id, (&body, &child), said, true)?,
                     other => other.map(Some),
@@ -368,17 +376,15 @@ impl Operator {
         }
         let uid = live.meta.uid.clone().unwrap_or_default();
         let mut guard = Guard::Uid(uid.clone());
-        if id.kind.starts_pods() {
-            for key in [labels::KEPT_REPLICAS, labels::LAST_GOOD] {
-                if let Some(note) = live.annotation(key) {
-                    said.notes.retain(|(there, _)| *there != key);
-                    said.notes.push((key, note.to_owned()));
-                }
+        for key in [labels::KEPT_REPLICAS, labels::LAST_GOOD, labels::FILLED] {
+            if let Some(note) = live.annotation(key) {
+                said.notes.retain(|(there, _)| *there != key);
+                said.notes.push((key, note.to_owned()));
             }
-            if said.replicas.take().is_some() && live.facts.replicas_owner == ReplicasOwner::Ours {
-                said.replicas = live.facts.spec_replicas;
-                guard = Guard::Version(uid, live.meta.resource_version.clone().unwrap_or_default());
-            }
+        }
+        if id.kind.starts_pods() && said.replicas.take().is_some() && live.facts.replicas_owner == ReplicasOwner::Ours {
+            said.replicas = live.facts.spec_replicas;
+            guard = Guard::Version(uid, live.meta.resource_version.clone().unwrap_or_default());
         }
         Ok(pass.start(model, id, goes_back, |server| server.apply(id, body, child, &guard, &said))?.map(Some))
     }

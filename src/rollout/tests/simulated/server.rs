@@ -206,9 +206,9 @@ impl Server {
         let mut child = parsed.clone();
         child.meta.uid = Some(was.and_then(|was| was.meta.uid.clone()).unwrap_or_else(|| self.next_uid()));
         child.meta.resource_version = was.and_then(|was| was.meta.resource_version.clone());
+        let notes = child.meta.annotations.get_or_insert_default();
+        notes.extend(stated.notes.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         if id.kind.starts_pods() {
-            let notes = child.meta.annotations.get_or_insert_default();
-            notes.extend(stated.notes.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
             take_over(id.kind, &mut child, was, stated.replicas);
         } else if id.kind == Kind::Record {
             child.facts.moved = Timestamp::from_second(i64::try_from(self.version).unwrap()).ok();
@@ -251,6 +251,7 @@ fn take_over(kind: Kind, child: &mut Child, was: Option<&Child>, stated: Option<
     let mut changed = was.is_none_or(|was| was.digest != child.digest) || facts.suspended != read.suspended;
     facts.moved = None;
     facts.config_maps = read.config_maps;
+    facts.claims = read.claims;
     facts.suspended = read.suspended;
     facts.claim_templates = read.claim_templates;
     facts.template = read.template;

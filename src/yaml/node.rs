@@ -1,8 +1,11 @@
 //! A YAML value that knows where it is written.
 
+use std::ops::Range;
+
+use hashbrown::DefaultHashBuilder;
 use indexmap::IndexMap;
 
-/// A file that was read, by its number in [`Sources`](super::problem::Sources).
+/// A file that was read, by its number in the list of those that were.
 pub type FileId = u32;
 
 /// A place in a file: bytes from, to.
@@ -23,6 +26,12 @@ impl At {
     /// Whether a file says it.
     pub fn is_written(self) -> bool {
         self.file != FileId::MAX
+    }
+
+    /// The bytes.
+    pub fn bytes(self) -> Range<usize> {
+        let byte = |at: u32| usize::try_from(at).unwrap_or(usize::MAX);
+        byte(self.start)..byte(self.end)
     }
 }
 
@@ -76,7 +85,7 @@ pub enum Holds {
 }
 
 /// A map's keys, in the order of the file.
-pub type Map = IndexMap<String, Entry>;
+pub type Map = IndexMap<String, Entry, DefaultHashBuilder>;
 
 /// What a key has.
 #[derive(Clone, Debug)]
@@ -132,6 +141,24 @@ impl Node {
         }
     }
 
+    /// Its number, if it is a whole one: also nanoseconds of a duration, bytes of an amount, bits of a mode.
+    pub fn as_int(&self) -> Option<i64> {
+        match self.holds {
+            Holds::Int(number) | Holds::Duration(number) | Holds::Bytes(number) | Holds::Mode(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// Its number, whole or not.
+    pub fn as_float(&self) -> Option<f64> {
+        match self.holds {
+            Holds::Float(number) => Some(number),
+            #[allow(clippy::cast_precision_loss)] // amounts of processors and the like
+            Holds::Int(number) => Some(number as f64),
+            _ => None,
+        }
+    }
+
     /// Its keys, if it is a map.
     pub fn as_map(&self) -> Option<&Map> {
         match &self.holds {
@@ -171,6 +198,11 @@ impl Node {
         self.as_map()?.get(key).map(|entry| &entry.value)
     }
 
+    /// The key `key` and its value, if it is a map that has it.
+    pub fn entry(&self, key: &str) -> Option<&Entry> {
+        self.as_map()?.get(key)
+    }
+
     /// The same, to change.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
         self.as_map_mut()?.get_mut(key).map(|entry| &mut entry.value)
@@ -206,7 +238,14 @@ impl Node {
 
     /// A scalar as text, in the spelling of the reference loader (Go's `%v`); none of lists and maps.
     pub fn printed(&self) -> Option<String> {
-        Some(match &self.holds {
+        self.holds.printed()
+    }
+}
+
+impl Holds {
+    /// A scalar as text, in the spelling of the reference loader (Go's `%v`); none of lists and maps.
+    pub fn printed(&self) -> Option<String> {
+        Some(match self {
             Holds::Null => "<nil>".to_owned(),
             Holds::Bool(value) => value.to_string(),
             Holds::Int(value) | Holds::Duration(value) | Holds::Bytes(value) | Holds::Mode(value) => value.to_string(),

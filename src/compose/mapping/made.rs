@@ -1,0 +1,147 @@
+//! The Secrets that are made beside the stack. Values never show in messages.
+
+use std::collections::BTreeMap;
+
+use super::{MadeSecret, Mapper, names};
+use crate::api::Secret;
+
+/// What the API server lets a Secret hold.
+///
+/// <https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size>
+pub(super) const LARGEST: usize = 1 << 20;
+
+impl Mapper<'_> {
+    /// Puts `value` into the project's Secret, as `key` or, where that has another value already, as `key-2` and so on. Answers which secret of
+    /// `spec.secrets` has it, under which key. One value that comes twice under one key is there once.
+    ///
+    /// There is one Secret, called like the stack, until it is full; then a second one. A value of more than [`LARGEST`] bytes fits in none:
+    /// whoever calls looks at that first.
+    pub(super) fn secret_entry(&mut self, key: &str, value: &[u8]) -> (String, String) {
+        let key = secret_key(key);
+        let stack = names::label(&self.project.name);
+        let mut number = 1;
+        loop {
+            let name = self.generated(&numbered(&stack, number, 40));
+            let made = self
+                .made
+                .entry(name.clone())
+                .or_insert_with(|| MadeSecret { name: name.clone(), data: BTreeMap::new() });
+            let size: usize = made.data.iter().map(|(key, value)| key.len() + value.len()).sum();
+            let mut tries = (1..).map(|number| numbered(&key, number, 253));
+            let free = tries.find(|key| made.data.get(key).is_none_or(|other| other == value)).unwrap_or_default();
+            if made.data.contains_key(&free) || made.data.is_empty() || size + free.len() + value.len() <= LARGEST {
+                made.data.insert(free.clone(), value.to_vec());
+                return (name, free);
+            }
+            number += 1;
+        }
+    }
+
+    /// Makes a Secret of its own of files that are mounted as a folder; its name in `spec.secrets`. The same files twice are one Secret.
+    pub(super) fn secret_folder(&mut self, name: &str, files: BTreeMap<String, Vec<u8>>) -> String {
+        let wanted = format!("{}-{}", names::label(&self.project.name), names::label(name));
+        for number in 1.. {
+            let name = numbered(&wanted, number, 40);
+            match self.made.get(&name) {
+                Some(made) if made.data != files => {}
+                Some(_) => return name,
+                None if self.is_external(&name) => {}
+                None => {
+                    self.made.insert(name.clone(), MadeSecret { name: name.clone(), data: files });
+                    return self.generated(&name);
+                }
+            }
+        }
+        wanted
+    }
+
+    /// The name in `spec.secrets` of the Secret `name` that is made, which is declared there.
+    fn generated(&mut self, name: &str) -> String {
+        if self.made.contains_key(name) && self.spec.secrets.contains_key(name) {
+            return name.to_owned();
+        }
+        let name = if self.is_external(name) { numbered(&format!("{name}-generated"), 1, 40) } else { name.to_owned() };
+        let secret = Secret { secret_name: name.clone(), key: None };
+        self.spec.secrets.entry(name.clone()).or_insert(secret);
+        name
+    }
+
+    /// Whether a secret of the project that exists already has this name.
+    fn is_external(&self, name: &str) -> bool {
+        self.project.root.entries("secrets").any(|(own, entry)| {
+            entry.value.get("external").is_some_and(crate::compose::node::Node::is_true)
+                && self.secrets.get(own) == name
+        })
+    }
+}
+
+/// A name as the key of a Secret, in the spelling of such keys: `POSTGRES_PASSWORD` is `postgres-password`.
+pub(super) fn secret_key(name: &str) -> String {
+    names::label(name).chars().take(240).collect()
+}
+
+/// The name, or the name and its number from 2 on, at most so long.
+fn numbered(name: &str, number: usize, most: usize) -> String {
+    let suffix = if number == 1 { String::new() } else { format!("-{number}") };
+    let name: String = name.chars().take(most.saturating_sub(suffix.len())).collect();
+    format!("{}{suffix}", name.trim_end_matches('-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::choices::Choices;
+    use super::*;
+    use crate::compose::files::Memory;
+    use crate::compose::{Options, load};
+
+    fn with(text: &str, check: impl Fn(&mut Mapper<'_>)) {
+        let files = Memory::from([("/p/compose.yaml".into(), text.as_bytes().to_vec())]);
+        let loaded = load(&files, &Options { folder: "/p".into(), ..Options::default() });
+        let choices = Choices::default();
+        let mut mapper = Mapper::new(loaded.project.as_ref().unwrap(), &loaded, &files, &choices);
+        check(&mut mapper);
+    }
+
+    const SHOP: &str = "name: shop\nservices: {a: {image: a:1}}\n";
+
+    #[test]
+    fn one_secret_takes_the_values_of_the_project_each_once() {
+        with(SHOP, |mapper| {
+            let place = |secret: &str, key: &str| (secret.to_owned(), key.to_owned());
+            assert_eq!(mapper.secret_entry("DB_PASSWORD", b"x"), place("shop", "db-password"));
+            assert_eq!(mapper.secret_entry("db_password", b"x"), place("shop", "db-password"));
+            assert_eq!(mapper.secret_entry("DB_PASSWORD", b"y"), place("shop", "db-password-2"));
+            assert_eq!(mapper.secret_entry("DB_PASSWORD", b"z"), place("shop", "db-password-3"));
+            assert_eq!(mapper.secret_entry("DB_PASSWORD", b"y"), place("shop", "db-password-2"));
+            assert_eq!(mapper.spec.secrets["shop"].secret_name, "shop");
+            assert_eq!(mapper.made["shop"].data.len(), 3);
+        });
+    }
+
+    #[test]
+    fn a_full_secret_gets_a_second_one() {
+        with(SHOP, |mapper| {
+            let large = vec![b'x'; LARGEST - 10];
+            assert_eq!(mapper.secret_entry("a", &large).0, "shop");
+            assert_eq!(mapper.secret_entry("b", b"0123456789").0, "shop-2");
+            assert_eq!(mapper.secret_entry("c", b"01").0, "shop");
+        });
+    }
+
+    #[test]
+    fn a_secret_that_exists_keeps_its_name() {
+        let text = format!("{SHOP}secrets: {{shop: {{external: true}}}}\n");
+        with(&text, |mapper| assert_eq!(mapper.secret_entry("a", b"x").0, "shop-generated"));
+    }
+
+    #[test]
+    fn a_folder_is_a_secret_of_its_own() {
+        with(SHOP, |mapper| {
+            let files = |text: &str| BTreeMap::from([("tls.key".to_owned(), text.as_bytes().to_vec())]);
+            assert_eq!(mapper.secret_folder("certs", files("x")), "shop-certs");
+            assert_eq!(mapper.secret_folder("certs", files("x")), "shop-certs");
+            assert_eq!(mapper.secret_folder("certs", files("y")), "shop-certs-2");
+            assert_eq!(mapper.spec.secrets["shop-certs-2"].secret_name, "shop-certs-2");
+        });
+    }
+}

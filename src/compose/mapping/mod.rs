@@ -1,0 +1,393 @@
+//! A Compose project as an AppStack (pure but for looking at the files that it binds).
+//!
+//! [`map`] goes over the project once. Each file below knows a few keys: it sets fields of the stack and says what became of each key
+//! ([`says`]). What has one fate whatever it says is settled from the [`table`]. Nothing is passed over: a key of which nothing was said is a
+//! refusal with the code [`code::LOST`].
+//!
+//! | file | which keys |
+//! |---|---|
+//! | [`choices`], [`says`], [`table`], [`code`], [`names`] | what the user chose, what was said, every key, the codes, names |
+//! | [`extension`] | `x-appstack`, typed |
+//! | [`made`], [`known_images`] | Secrets that are made beside the stack; what is known of images |
+//! | [`image`] | `image`, `build`, `pull_policy`, `platform`, `runtime` |
+//! | [`process`] | `working_dir`, `stdin_open`, `tty`, `init`, labels, annotations |
+//! | [`command`] | `command`, `entrypoint` |
+//! | [`env`] | `environment`, `env_file`, `models` |
+//! | [`ports`], [`networks`] | `ports`, `expose`; `networks`, `network_mode`, names, `dns`, `extra_hosts` |
+//! | [`volumes`], [`mounts`], [`storage`] | `volumes` of the project; `volumes`, `tmpfs`, `volumes_from` of services; what is known of them so far |
+//! | [`binds`], [`project_files`] | folders and files of this computer; `configs`, `secrets` |
+//! | [`judge`] | what all users of a volume decide together |
+//! | [`health`], [`order`], [`hooks`], [`update`] | `healthcheck`; `depends_on`, `restart`, Jobs; hooks and stopping; `update_config` |
+//! | [`texts`], [`hosts`] | what values dial |
+//! | [`resources`], [`devices`], [`placement`], [`security`] | limits, devices; nodes; users and rights |
+
+#![allow(dead_code, clippy::unused_self)] // until every key is mapped
+
+mod binds;
+pub mod choices;
+pub mod code;
+mod command;
+mod devices;
+mod env;
+mod extension;
+mod health;
+mod hooks;
+mod hosts;
+mod image;
+mod judge;
+pub mod known_images;
+mod made;
+mod mounts;
+pub mod names;
+mod networks;
+mod order;
+mod placement;
+mod ports;
+mod process;
+mod project_files;
+mod resources;
+pub mod says;
+mod security;
+mod storage;
+pub mod table;
+mod texts;
+mod units;
+mod update;
+mod volumes;
+
+#[cfg(test)]
+mod file_tests;
+#[cfg(test)]
+mod storage_tests;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::rc::Rc;
+
+use choices::Choices;
+use names::Labels;
+use says::{Finding, Outcome, Says};
+use table::Fate;
+use texts::Texts;
+
+use super::Loaded;
+use super::account::Account;
+use super::files::{Files, Reader};
+use super::node::{At, Entry, Holds, Node};
+use super::project::Project;
+use crate::api::{AppStack, AppStackSpec, Publish, PublishType, Service};
+
+/// The stack, what goes with it, and what became of every key.
+#[derive(Debug)]
+pub struct Mapped {
+    /// The stack. Services of which something was refused are not in it.
+    pub stack: AppStack,
+    /// Secrets to make beside it.
+    pub secrets: Vec<MadeSecret>,
+    /// Folders whose data is to be carried into volumes.
+    pub carries: Vec<Carry>,
+    /// Comments for fields of the stack, by path.
+    pub comments: BTreeMap<String, String>,
+    /// What became of every key.
+    pub account: Account<Rc<Outcome>>,
+    /// What people should see, in the order of the files.
+    pub findings: Vec<Finding>,
+}
+
+/// A Secret with values; they never show in a message.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MadeSecret {
+    /// Its name in the namespace.
+    pub name: String,
+    /// Its entries.
+    pub data: BTreeMap<String, Vec<u8>>,
+}
+
+impl fmt::Debug for MadeSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {:?}", self.name, self.data.keys())
+    }
+}
+
+/// A folder of this computer that a volume replaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carry {
+    /// The folder.
+    pub from: String,
+    /// The volume, by its name in the stack.
+    pub volume: String,
+}
+
+/// Maps a project that was loaded; none if it was not.
+pub fn map(loaded: &Loaded, files: &dyn Files, choices: &Choices) -> Option<Mapped> {
+    let project = loaded.project.as_ref()?;
+    let mut mapper = Mapper::new(project, loaded, files, choices);
+    mapper.top();
+    for (name, entry) in project.services() {
+        mapper.service(name, entry);
+    }
+    mapper.across();
+    mapper.rest();
+    mapper.drop_refused();
+    Some(mapper.end())
+}
+
+/// What is mapped so far.
+struct Mapper<'a> {
+    project: &'a Project,
+    loaded: &'a Loaded,
+    files: &'a dyn Files,
+    /// Reads files that go along.
+    reader: Reader<'a>,
+    choices: &'a Choices,
+    services: Labels,
+    networks: Labels,
+    volumes: Labels,
+    configs: Labels,
+    secrets: Labels,
+    says: Says<'a>,
+    spec: AppStackSpec,
+    storage: storage::Storage<'a>,
+    made: BTreeMap<String, MadeSecret>,
+    carries: Vec<Carry>,
+    comments: BTreeMap<String, String>,
+    texts: Texts<'a>,
+    links: Vec<networks::Link>,
+    jobs: BTreeMap<&'a str, order::Ends>,
+}
+
+/// A service on its way.
+#[derive(Clone, Copy)]
+struct Of<'a> {
+    /// Its name in Compose.
+    name: &'a str,
+    /// What Compose says of it.
+    node: &'a Node,
+    /// Whether its profiles are on.
+    is_on: bool,
+}
+
+impl<'a> Of<'a> {
+    /// A key that says something; null says nothing.
+    fn entry(&self, key: &str) -> Option<&'a Entry> {
+        self.node.entry(key).filter(|entry| !entry.value.is_null())
+    }
+
+    /// The text of a key.
+    fn text(&self, key: &str) -> Option<&'a str> {
+        self.entry(key)?.value.as_text()
+    }
+}
+
+impl<'a> Mapper<'a> {
+    fn new(project: &'a Project, loaded: &'a Loaded, files: &'a dyn Files, choices: &'a Choices) -> Self {
+        let labels = |section: &str, most: usize| {
+            Labels::of(project.root.entries(section).map(|(name, _)| name.as_str()), most, |label| {
+                section != "services" || !(label.ends_with("-published") || label == "kubernetes")
+            })
+        };
+        Mapper {
+            project,
+            loaded,
+            files,
+            reader: Reader::within(files, loaded.roots.clone()),
+            choices,
+            services: labels("services", 53),
+            networks: labels("networks", 40),
+            volumes: labels("volumes", 40),
+            configs: labels("configs", 40),
+            secrets: labels("secrets", 40),
+            says: Says::new(loaded, choices),
+            spec: AppStackSpec::default(),
+            storage: storage::Storage::default(),
+            made: BTreeMap::new(),
+            carries: Vec::new(),
+            comments: BTreeMap::new(),
+            texts: Texts::of(project),
+            links: Vec::new(),
+            jobs: order::jobs(project, choices),
+        }
+    }
+
+    /// The name of the stack.
+    fn stack_name(&self) -> String {
+        names::label(&self.project.name)
+    }
+
+    /// What stands above services.
+    fn top(&mut self) {
+        self.spec.profiles = self.project.profiles.iter().cloned().collect();
+        if self.choices.publish != PublishType::ClusterIP {
+            self.spec.publish = Some(Publish { r#type: Some(self.choices.publish), ..Publish::default() });
+        }
+        self.all_networks();
+        self.all_volumes();
+    }
+
+    /// One service, with everything that only it decides.
+    fn service(&mut self, name: &'a str, entry: &'a Entry) {
+        let of = Of { name, node: &entry.value, is_on: self.project.is_on(name) };
+        self.says.service = Some(name.to_owned());
+        let mut service = Service::default();
+        self.image(&of, &mut service);
+        self.process(&of, &mut service);
+        self.env(&of, &mut service);
+        self.command(&of, &mut service);
+        self.ports(&of, &mut service);
+        self.joins(&of, &mut service);
+        self.mounts(&of, &mut service);
+        self.health(&of, &mut service);
+        self.order(&of, &mut service);
+        self.hooks(&of, &mut service);
+        self.update(&of, &mut service);
+        self.resources(&of, &mut service);
+        self.placement(&of, &mut service);
+        self.security(&of, &mut service);
+        self.says.service = None;
+        self.spec.services.insert(self.services.get(name), service);
+    }
+
+    /// What several services decide together.
+    fn across(&mut self) {
+        self.scan_configs();
+        self.infer_ports();
+        self.infer_names();
+        self.take_volumes();
+    }
+
+    /// Keys with one fate whatever they say, and those of which nothing was said.
+    fn rest(&mut self) {
+        for (name, entry) in self.project.services() {
+            self.says.service = Some(name.clone());
+            self.settle(&entry.value, &mut vec!["services", "*"]);
+        }
+        self.says.service = None;
+        let root = &self.project.root;
+        for (key, entry) in root.as_map().into_iter().flatten().filter(|(key, _)| *key != "services") {
+            self.settle_entry(entry, &mut vec![key.as_str()]);
+        }
+    }
+
+    /// Takes out services of which something was refused, and networks that nobody is left to join.
+    fn drop_refused(&mut self) {
+        let services = self.project.services().map(|(name, _)| name.as_str());
+        let gone: BTreeSet<&str> = services.filter(|name| self.says.is_refused(name)).collect();
+        for name in &gone {
+            self.spec.services.remove(&self.services.get(name));
+        }
+        self.without(&gone);
+        let used: BTreeSet<String> =
+            self.spec.services.values().flat_map(|service| service.networks.keys().cloned()).collect();
+        self.spec.networks.retain(|name, _| used.contains(name) || name == "default");
+        self.judge_volumes();
+    }
+
+    fn settle(&mut self, node: &'a Node, path: &mut Vec<&'a str>) {
+        match &node.holds {
+            Holds::Map(map) => {
+                for (key, entry) in map {
+                    path.push(key);
+                    self.settle_entry(entry, path);
+                    path.pop();
+                }
+            }
+            Holds::List(items) => {
+                for item in items {
+                    path.push("*");
+                    self.settle_item(item, path);
+                    path.pop();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn settle_entry(&mut self, entry: &'a Entry, path: &mut Vec<&'a str>) {
+        if path.last().is_some_and(|key| key.starts_with("x-") && *key != "x-appstack") {
+            return self.says.nothing(entry, "only x-appstack is read");
+        }
+        let fate = table::fate(path);
+        if !matches!(fate, Some(Fate::To(_)) | None) {
+            return self.say_fate(entry.into(), fate);
+        }
+        self.settle(&entry.value, path);
+        if !entry.at.is_written() || self.says.has_said(entry.at) {
+            return;
+        }
+        // A short form, such as a text that became a list, is what its parts are; so is a map, of which the file has all keys.
+        match self.says.worst_below(&entry.value) {
+            Some(outcome) => self.says.repeat(entry.at, outcome),
+            None if is_empty(&entry.value) => self.says.nothing(entry, "it says nothing"),
+            None => self.say_fate(entry.into(), fate),
+        }
+    }
+
+    fn settle_item(&mut self, item: &'a Node, path: &mut Vec<&'a str>) {
+        self.settle(item, path);
+        let whole = matches!(item.holds, Holds::Map(_) | Holds::List(_));
+        if item.at.is_written() && !whole && !self.says.has_said(item.at) {
+            self.say_fate(item.into(), table::fate(path));
+        }
+    }
+
+    fn say_fate(&mut self, place: says::Place<'_>, fate: Option<Fate>) {
+        match fate {
+            Some(Fate::Nothing(why)) => self.says.nothing(place, why),
+            Some(Fate::Settled(how)) => self.says.resolved(place, "", how),
+            Some(Fate::Ignored(code, why, help)) => self.says.ignored(place, code, why, help),
+            Some(Fate::Refused(code, why, help)) => self.says.refused(place, code, why, help),
+            Some(Fate::To(_)) | None => {
+                let help = "this is a fault of appstack: please report it with the lines of the file";
+                self.says.refused(place, code::LOST, "nothing is known of what became of this", help);
+            }
+        }
+    }
+
+    fn end(self) -> Mapped {
+        let mut stack = AppStack::new(&self.stack_name(), self.spec);
+        let renamed = renamed(&[
+            ("services", &self.services),
+            ("networks", &self.networks),
+            ("volumes", &self.volumes),
+            ("configs", &self.configs),
+            ("secrets", &self.secrets),
+        ]);
+        if !renamed.is_empty() {
+            stack.metadata.annotations = Some(BTreeMap::from([(ORIGINAL_NAMES.to_owned(), renamed)]));
+        }
+        let (account, mut findings) = self.says.end();
+        findings.sort_by_key(|finding| (finding.at.file, finding.at.start));
+        let secrets = self.made.into_values().collect();
+        Mapped { stack, secrets, carries: self.carries, comments: self.comments, account, findings }
+    }
+}
+
+/// Annotation of the stack: names of Compose that Kubernetes does not take, as `services/My_App=my-app`.
+pub const ORIGINAL_NAMES: &str = "appstack.dev/compose-names";
+
+fn renamed(all: &[(&str, &Labels)]) -> String {
+    let lines = all
+        .iter()
+        .flat_map(|(section, labels)| labels.changed().map(move |(name, label)| format!("{section}/{name}={label}")));
+    lines.collect::<Vec<_>>().join(",")
+}
+
+/// Whether a value says nothing.
+fn is_empty(node: &Node) -> bool {
+    match &node.holds {
+        Holds::Null => true,
+        Holds::Map(map) => map.is_empty(),
+        Holds::List(items) => items.is_empty(),
+        _ => false,
+    }
+}
+
+/// The name of a field of a service, for the report.
+fn field(of: &Of<'_>, labels: &Labels, field: &str) -> String {
+    format!("spec.services.{}.{field}", labels.get(of.name))
+}
+
+/// Where something that no file has is.
+const NOWHERE: At = At::NOWHERE;

@@ -1,0 +1,51 @@
+//! Lines and columns of a text.
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+/// Where the lines of a text begin; looked for once, when it is asked first.
+#[derive(Clone, Debug, Default)]
+pub struct Lines(OnceLock<Vec<u32>>);
+
+impl Lines {
+    fn starts(&self, text: &str) -> &[u32] {
+        let after = |(at, _): (usize, &str)| u32::try_from(at + 1).unwrap_or(u32::MAX);
+        self.0.get_or_init(|| std::iter::once(0).chain(text.match_indices('\n').map(after)).collect())
+    }
+
+    /// Line and column of a byte of `text`, both from 1, columns in characters. A byte inside a character is that character.
+    pub fn place(&self, text: &str, byte: usize) -> (usize, usize) {
+        let mut end = byte.min(text.len());
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let line = self.starts(text).partition_point(|start| usize::try_from(*start).is_ok_and(|start| start <= end));
+        let before = text.get(self.bytes(text, line).start..end).unwrap_or_default();
+        (line, before.chars().count() + 1)
+    }
+
+    /// The bytes of a line, without what ends it.
+    pub fn bytes(&self, text: &str, line: usize) -> Range<usize> {
+        let starts = self.starts(text);
+        let start = |index: usize| starts.get(index).and_then(|start| usize::try_from(*start).ok());
+        let (from, to) = (start(line.saturating_sub(1)).unwrap_or(text.len()), start(line).unwrap_or(text.len()));
+        let whole = text.get(from..to).unwrap_or_default();
+        from..from + whole.trim_end_matches(['\n', '\r']).len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_and_columns_are_counted_from_one_in_characters() {
+        let (text, lines) = ("aé\r\n\nbc", Lines::default());
+        for (byte, place) in
+            [(0, (1, 1)), (2, (1, 2)), (3, (1, 3)), (5, (2, 1)), (6, (3, 1)), (8, (3, 3)), (99, (3, 3))]
+        {
+            assert_eq!(lines.place(text, byte), place, "{byte}");
+        }
+        assert_eq!([1, 2, 3, 9].map(|line| lines.bytes(text, line)), [0..3, 5..5, 6..8, 8..8]);
+    }
+}
