@@ -79,11 +79,6 @@ impl Credentials {
         secrecy::is_common(value) || self.words.contains(value)
     }
 
-    /// Whether a value is a credential somewhere in the project.
-    pub(super) fn is_known(&self, value: &str) -> bool {
-        self.known.contains_key(value)
-    }
-
     /// What a credential is called: as the same value elsewhere, or `name`.
     pub(super) fn name_of(&self, value: &str, name: &str) -> String {
         self.known.get(value).cloned().unwrap_or_else(|| name.to_owned())

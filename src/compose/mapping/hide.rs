@@ -1,6 +1,7 @@
 //! Credentials in command lines: everybody who may read pods reads those, so a shell takes them from variables instead.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use super::credentials::{SecretEnv, upper};
 use super::env::Becomes;
@@ -172,7 +173,11 @@ impl<'a> Mapper<'a> {
     }
 
     fn hide_step(&mut self, of: &Of<'a>, index: usize, hook: &'a Node, hidden: &mut Hidden) {
-        let mut step = Step { name: format!("step-{}", index + 1), command: None, secret_env: Default::default() };
+        let mut step = Step {
+            name: format!("step-{}", index + 1),
+            command: None,
+            secret_env: std::collections::BTreeMap::default(),
+        };
         for (name, entry) in hook.entries("environment") {
             let Some(value) = entry.value.as_text() else { continue };
             let from = match self.becomes(name, entry, value) {
@@ -218,8 +223,8 @@ impl<'a> Mapper<'a> {
         // A command that is one text is split: all of its words are where it is.
         let is_text =
             !items.is_empty() && items.iter().all(|item| item.at == entry.value.at) && entry.value.at.is_written();
-        let is_test = from > 0;
-        let mut words: Words = match self.loaded.template(entry.value.at).filter(|_| is_text && !is_test) {
+        let of_check = from > 0;
+        let mut words: Words = match self.loaded.template(entry.value.at).filter(|_| is_text && !of_check) {
             Some((template, variables)) => {
                 let lookup = |name: &str| variables.get(name).cloned();
                 let whole = Filler::new(&lookup).fill(template).unwrap_or_default();
@@ -232,7 +237,7 @@ impl<'a> Mapper<'a> {
             None => {
                 let word = |item: &Node| {
                     let text = item.as_text().unwrap_or_default();
-                    let template = self.loaded.template(item.at).filter(|_| !is_text || is_test);
+                    let template = self.loaded.template(item.at).filter(|_| !is_text || of_check);
                     self.credentials.parts(text, template, &base)
                 };
                 items.iter().skip(from).map(word).collect()
@@ -267,7 +272,9 @@ impl<'a> Mapper<'a> {
         at: At,
     ) -> HashMap<(String, String), String> {
         let mut all = Vec::new();
-        words.iter().for_each(|word| credentials(word, &mut all));
+        for word in words {
+            credentials(word, &mut all);
+        }
         let mut env = SecretEnv { to, node };
         let mut names = HashMap::new();
         for credential in all {
@@ -346,7 +353,8 @@ fn script_at(words: &Words) -> Option<usize> {
 fn runs_shell(service: &Node) -> bool {
     let first = |key: &str| service.items(key).first().and_then(Node::as_text);
     let test = service.get("healthcheck").and_then(|check| check.items("test").first()?.as_text());
-    test == Some("CMD-SHELL") || first("entrypoint").is_some_and(|program| program.ends_with(".sh"))
+    test == Some("CMD-SHELL")
+        || first("entrypoint").is_some_and(|program| Path::new(program).extension().is_some_and(|end| end == "sh"))
 }
 
 /// What an image starts with, if it has a shell.

@@ -97,10 +97,10 @@ impl Mapper<'_> {
 /// Strings of the stack that are or hold a value.
 fn look(value: &Value, finder: &Finder, path: &mut Vec<String>, leaks: &mut Vec<Leak>) {
     match value {
-        Value::String(text) => {
-            if finder.whole(text.trim()).is_some() || (text.len() >= SHORTEST && finder.first(text).is_some()) {
-                leaks.push(Leak { path: path.clone() });
-            }
+        Value::String(text)
+            if finder.whole(text.trim()).is_some() || (text.len() >= SHORTEST && finder.first(text).is_some()) =>
+        {
+            leaks.push(Leak { path: path.clone() });
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {

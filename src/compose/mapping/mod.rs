@@ -90,7 +90,7 @@ use texts::Texts;
 use super::Loaded;
 use super::account::Account;
 use super::files::{Files, Reader};
-use super::node::{At, Entry, Holds, Node};
+use super::node::{Entry, Holds, Node};
 use super::project::Project;
 use crate::api::{AppStack, AppStackSpec, Publish, PublishType, Service};
 
@@ -250,6 +250,10 @@ impl<'a> Mapper<'a> {
         let of = Of { name, node: &entry.value, is_on: self.project.is_on(name) };
         self.says.service = Some(name.to_owned());
         let mut service = Service::default();
+        if let Some(entry) = of.entry("env_file").filter(|_| !of.is_on) {
+            let message = "its profiles are off, so its env files were not read";
+            self.says.noted(entry.at, code::OFF, message, "import with --profile, as it is to run");
+        }
         self.image(&of, &mut service);
         self.process(&of, &mut service);
         self.env(&of, &mut service);
@@ -412,6 +416,3 @@ fn is_empty(node: &Node) -> bool {
 fn field(of: &Of<'_>, labels: &Labels, field: &str) -> String {
     format!("spec.services.{}.{field}", labels.get(of.name))
 }
-
-/// Where something that no file has is.
-const NOWHERE: At = At::NOWHERE;

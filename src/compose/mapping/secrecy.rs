@@ -120,13 +120,11 @@ fn words(name: &str) -> Vec<String> {
     let mut words: Vec<String> = vec![String::new()];
     let mut was_lower = false;
     for c in name.chars() {
-        if !c.is_alphanumeric() {
+        if !c.is_alphanumeric() || (c.is_uppercase() && was_lower) {
             words.push(String::new());
-        } else {
-            if c.is_uppercase() && was_lower {
-                words.push(String::new());
-            }
-            words.last_mut().into_iter().for_each(|word| word.extend(c.to_uppercase()));
+        }
+        if let Some(word) = words.last_mut().filter(|_| c.is_alphanumeric()) {
+            word.extend(c.to_uppercase());
         }
         was_lower = c.is_lowercase();
     }

@@ -105,7 +105,9 @@ fn sample(kind: Kind) -> Value {
 fn each(kind: Kind, found: &mut Vec<Value>, wrap: &dyn Fn(Value) -> Value) {
     match kind {
         Kind::Object(keys) => {
-            keys.iter().for_each(|(key, kind)| each(*kind, found, &|inner| wrap(json!({*key: inner}))))
+            for (key, kind) in keys {
+                each(*kind, found, &|inner| wrap(json!({*key: inner})));
+            }
         }
         Kind::List(kind) => each(*kind, found, &|inner| wrap(json!([inner]))),
         Kind::Map(kind) => each(*kind, found, &|inner| wrap(json!({"k": inner}))),
@@ -115,11 +117,15 @@ fn each(kind: Kind, found: &mut Vec<Value>, wrap: &dyn Fn(Value) -> Value) {
 
 fn merge(into: &mut Value, from: Value) {
     match (into, from) {
-        (Value::Object(into), Value::Object(from)) => from.into_iter().for_each(|(key, value)| {
-            merge(into.entry(key).or_insert(Value::Null), value);
-        }),
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
         (Value::Array(into), Value::Array(from)) if into.len() == 1 && from.len() == 1 => {
-            from.into_iter().for_each(|value| merge(&mut into[0], value));
+            for value in from {
+                merge(&mut into[0], value);
+            }
         }
         (into, from) => *into = from,
     }
