@@ -131,7 +131,7 @@ impl Pen {
     }
 }
 
-impl<'a> Spot<'a> {
+impl Spot<'_> {
     fn origin(&self) -> Origin<'static> {
         let (line, column) = self.lines.place(self.text, self.at.start);
         Origin::path(escaped(self.file)).line(line).char_column(column)

@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value};
 
 use super::field::Step;
 use super::scalar;
-use crate::yaml::node::{Entry, Holds, Node};
+use crate::yaml::node::{At, Entry, Holds, Node};
 use crate::yaml::{self, Dialect, Key, Lines, ScalarStyle, What, YamlTag};
 
 /// Larger files are refused: the API server takes no object over 3 MiB.
@@ -86,7 +86,7 @@ impl Source {
                 _ if flaw.help.is_empty() => String::new(),
                 _ => format!("; {}", flaw.help),
             };
-            let other = flaw.other.map(|at| at.bytes());
+            let other = flaw.other.map(At::bytes);
             source.flaws.push(Flaw { message: flaw.message + &help, at: flaw.at.bytes(), other });
         }
         source

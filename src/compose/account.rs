@@ -183,7 +183,9 @@ const LONGEST: usize = 400;
 /// Adds the keys and items of documents that have none below them. What stands is not known yet.
 pub(super) fn leaves(documents: &[Node], keys: &mut Vec<Key>) {
     let mut path = String::new();
-    documents.iter().for_each(|document| leaf(document, document.at, &mut path, keys));
+    for document in documents {
+        leaf(document, document.at, &mut path, keys);
+    }
 }
 
 fn leaf(node: &Node, at: At, path: &mut String, keys: &mut Vec<Key>) {

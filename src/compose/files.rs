@@ -140,8 +140,16 @@ impl<'a> Reader<'a> {
 
     /// A path with links followed, if it may be read. What is read is what was looked at, even if a link is put elsewhere meanwhile.
     fn inside(&self, path: &Path) -> Option<PathBuf> {
-        let real = self.files.real(path).unwrap_or_else(|| clean(path));
+        let real = self.real(&clean(path));
         self.roots.iter().any(|root| real.starts_with(root)).then_some(real)
+    }
+
+    /// A path with the links of what there is of it followed.
+    fn real(&self, path: &Path) -> PathBuf {
+        self.files.real(path).unwrap_or_else(|| match (path.parent(), path.file_name()) {
+            (Some(parent), Some(name)) => self.real(parent).join(name),
+            _ => path.to_owned(),
+        })
     }
 
     /// The names of what is in a folder, at most so many; none if it may not be read or there are more.

@@ -155,7 +155,9 @@ pub fn load(files: &dyn Files, options: &Options) -> Loaded {
         notes.settle_rest(base, Settled::Unused);
     }
     let mut problems = std::mem::take(&mut notes.problems);
-    problems.iter_mut().for_each(|problem| notes.redact(problem));
+    for problem in &mut problems {
+        notes.redact(problem);
+    }
     problems.sort_by_key(|problem| (problem.at.file, problem.at.start));
     problems.dedup();
     Loaded { project, problems, sources, keys, notes, roots: reader.roots().to_vec() }

@@ -112,7 +112,7 @@ impl Notes {
             return;
         }
         for (name, value) in &self.hidden {
-            for text in [&mut problem.message, &mut problem.help] {
+            for text in [&mut problem.path, &mut problem.message, &mut problem.help] {
                 if text.contains(value.as_str()) {
                     *text = text.replace(value.as_str(), &format!("${{{name}}}"));
                 }

@@ -29,12 +29,15 @@ pub struct Dialect {
     /// Values, aliases expanded.
     pub most_values: usize,
     /// What a scalar is, from its text, its quotes and its tag; else what is wrong with it.
-    pub scalar: fn(Cow<'_, str>, ScalarStyle, Option<&YamlTag>) -> Result<Holds, String>,
+    pub scalar: Scalar,
     /// What a key that is no text is, from its value and how it is written.
     pub key: fn(&Holds, &str) -> Key,
     /// The tags that values keep.
     pub tag: fn(&YamlTag) -> Option<Tag>,
 }
+
+/// What a scalar is.
+pub type Scalar = fn(Cow<'_, str>, ScalarStyle, Option<&YamlTag>) -> Result<Holds, String>;
 
 /// What a key that is no text is.
 #[derive(Clone, Debug)]
@@ -212,13 +215,13 @@ impl Builder<'_> {
         At { file: self.file, start: number(start), end: number(start + length) }
     }
 
-    fn awaits_key(&self) -> bool {
+    fn wants_key(&self) -> bool {
         self.open.last().is_some_and(|open| open.is_map && open.key.is_none())
     }
 
     /// Counts a value; keys are none.
     fn count(&mut self, at: At) -> Step<()> {
-        self.written += usize::from(!self.awaits_key());
+        self.written += usize::from(!self.wants_key());
         if self.written > self.room { Err(self.too_much(at)) } else { Ok(()) }
     }
 
@@ -229,6 +232,7 @@ impl Builder<'_> {
         if self.open.len() + weight.depth > self.dialect.deepest { Err(self.too_deep(at)) } else { Ok(()) }
     }
 
+    #[allow(clippy::unnecessary_box_returns)] // as all steps fail
     fn too_much(&self, at: At) -> Box<Flaw> {
         let (values, text) = (self.dialect.most_values, MOST_TEXT >> 20);
         let message =
@@ -236,6 +240,7 @@ impl Builder<'_> {
         flaw(What::TooMuch, at, message, "")
     }
 
+    #[allow(clippy::unnecessary_box_returns)] // as all steps fail
     fn too_deep(&self, at: At) -> Box<Flaw> {
         let message = format!("maps and lists are nested more than {} deep", self.dialect.deepest);
         flaw(What::TooMuch, at, message, "")
@@ -248,7 +253,7 @@ impl Builder<'_> {
             return Err(flaw(What::Syntax, at, message, ""));
         };
         self.weigh(at, *weight)?;
-        if weight.values > 1 && !self.awaits_key() {
+        if weight.values > 1 && !self.wants_key() {
             return Ok((Node::new(At { file: ALIAS, start: number(anchor), end: 0 }, Holds::Null), *weight));
         }
         self.copied += weight.text;
@@ -395,6 +400,7 @@ impl Builder<'_> {
     }
 }
 
+#[allow(clippy::unnecessary_box_returns)] // as all steps fail
 fn flaw(what: What, at: At, message: impl Into<String>, help: &'static str) -> Box<Flaw> {
     Box::new(Flaw { what, at, other: None, message: message.into(), help })
 }

@@ -67,7 +67,7 @@ impl Stages<'_> {
         }
         println!("{stage}: {}", found.join(", "));
         assert_eq!(found, expected, "{stage}: {:#}", shown.last().map(|(_, s)| &s.object["status"]).unwrap());
-        self.last = (*found.last().unwrap_or(&"")).to_owned();
+        (*found.last().unwrap_or(&"")).clone_into(&mut self.last);
         if self.last == CURRENT {
             Self::children_are_current(stage, &history, &verdicts);
         }

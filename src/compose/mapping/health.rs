@@ -154,12 +154,12 @@ mod tests {
 
     #[test]
     fn a_check_by_curl_becomes_one_of_the_node_when_asked() {
-        let test = "healthcheck: {test: 'curl -f http://localhost:8080/health || exit 1'}";
-        let text = format!("services:\n  a:\n    image: a:1\n    {test}\n");
+        let lines = "healthcheck: {test: 'curl -f http://localhost:8080/health || exit 1'}";
+        let text = format!("services:\n  a:\n    image: a:1\n    {lines}\n");
         let choices = Choices { http_probes: true, ..Choices::default() };
         let mapped = mapped_with(&[("compose.yaml", &text)], &choices);
         let check = serde_json::to_value(&mapped.stack.spec.services["a"].healthcheck).unwrap();
         assert_eq!(check, json!({"http": {"port": 8080, "path": "/health"}}));
-        assert_eq!(found(test), [(Approximated, code::PROBE_PROGRAM.0)]);
+        assert_eq!(found(lines), [(Approximated, code::PROBE_PROGRAM.0)]);
     }
 }

@@ -382,11 +382,9 @@ impl Operator {
                 said.notes.push((key, note.to_owned()));
             }
         }
-        if id.kind.starts_pods() {
-            if said.replicas.take().is_some() && live.facts.replicas_owner == ReplicasOwner::Ours {
-                said.replicas = live.facts.spec_replicas;
-                guard = Guard::Version(uid, live.meta.resource_version.clone().unwrap_or_default());
-            }
+        if id.kind.starts_pods() && said.replicas.take().is_some() && live.facts.replicas_owner == ReplicasOwner::Ours {
+            said.replicas = live.facts.spec_replicas;
+            guard = Guard::Version(uid, live.meta.resource_version.clone().unwrap_or_default());
         }
         Ok(pass.start(model, id, goes_back, |server| server.apply(id, body, child, &guard, &said))?.map(Some))
     }
