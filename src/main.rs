@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use appstack::cli::{
-    answer, check, diff, down, events, explain, graph, history, render, restart, rollback, run, scale, status, suspend,
-    tree, validate, wait,
+    answer, check, diff, down, events, explain, graph, history, import, render, restart, rollback, run, scale, status,
+    suspend, tree, validate, wait,
 };
 use appstack::generate;
 use clap::{Parser, Subcommand};
@@ -36,6 +36,7 @@ enum Command {
     Suspend(suspend::SuspendArgs),
     Resume(suspend::ResumeArgs),
     Down(down::DownArgs),
+    Import(Box<import::ImportArgs>),
     Check(check::CheckArgs),
     Explain(explain::Args),
     /// Print the CustomResourceDefinition
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         Command::Resume(args) => suspend::resume(&args),
         Command::Scale(args) => scale::run(&args),
         Command::Down(args) => down::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Crd => generated(generate::crd_yaml(), "CustomResourceDefinition"),

@@ -11,6 +11,7 @@ pub mod field;
 pub mod findings;
 pub mod graph;
 pub mod history;
+pub mod import;
 mod kept;
 mod look;
 pub mod render;

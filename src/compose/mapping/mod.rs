@@ -21,10 +21,9 @@
 //! | [`binds`], [`project_files`] | folders and files of this computer; `configs`, `secrets` |
 //! | [`judge`] | what all users of a volume decide together |
 //! | [`health`], [`order`], [`hooks`], [`update`] | `healthcheck`; `depends_on`, `restart`, Jobs; hooks and stopping; `update_config` |
+//! | [`own`], [`extension`] | `x-appstack` |
 //! | [`texts`], [`hosts`] | what values dial |
 //! | [`resources`], [`devices`], [`placement`], [`security`] | limits, devices; nodes; users and rights |
-
-#![allow(dead_code, clippy::unused_self)] // until every key is mapped
 
 mod binds;
 pub mod choices;
@@ -49,6 +48,7 @@ mod mounts;
 pub mod names;
 mod networks;
 mod order;
+mod own;
 mod placement;
 mod ports;
 mod process;
@@ -74,7 +74,7 @@ mod file_tests;
 #[cfg(test)]
 mod storage_tests;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -239,6 +239,7 @@ impl<'a> Mapper<'a> {
         if self.choices.publish != PublishType::ClusterIP {
             self.spec.publish = Some(Publish { r#type: Some(self.choices.publish), ..Publish::default() });
         }
+        self.own_of_project();
         self.all_networks();
         self.all_volumes();
         self.all_models();
@@ -265,6 +266,7 @@ impl<'a> Mapper<'a> {
         self.resources(&of, &mut service);
         self.placement(&of, &mut service);
         self.security(&of, &mut service);
+        self.own(&of, &mut service);
         self.says.service = None;
         self.spec.services.insert(self.services.get(name), service);
     }
