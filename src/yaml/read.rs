@@ -219,7 +219,7 @@ impl Builder<'_> {
         self.open.last().is_some_and(|open| open.is_map && open.key.is_none())
     }
 
-    fn awaits_merge(&self) -> bool {
+    fn wants_merge(&self) -> bool {
         self.open.last().is_some_and(|open| matches!(open.key, Some((_, _, true))))
     }
 
@@ -333,7 +333,7 @@ impl Builder<'_> {
         let at = At { end: end.end.max(open.at.end), ..open.at };
         let weight = Weight { depth: open.weight.depth + 1, ..open.weight };
         // What is merged is weighed as far as it is used.
-        if !self.awaits_merge() {
+        if !self.wants_merge() {
             self.weigh(open.at, weight)?;
         }
         self.add(Node { at, holds, tag: open.tag }, weight, open.anchor, false)
