@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use appstack::cli::{
-    answer, check, copy, diff, down, events, exec, explain, graph, history, logs, port_forward, ps, render, restart,
-    rollback, run, scale, status, suspend, tree, validate, wait,
+    answer, check, copy, diff, down, events, exec, explain, graph, history, import, logs, port_forward, ps, render,
+    restart, rollback, run, scale, status, suspend, tree, validate, wait,
 };
 use appstack::generate;
 use clap::{Parser, Subcommand};
@@ -42,6 +42,7 @@ enum Command {
     #[command(name = "cp")]
     Copy(copy::CopyArgs),
     Down(down::DownArgs),
+    Import(Box<import::ImportArgs>),
     Check(check::CheckArgs),
     Explain(explain::Args),
     /// Print the CustomResourceDefinition
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         Command::PortForward(args) => port_forward::run(&args),
         Command::Copy(args) => copy::run(&args),
         Command::Down(args) => down::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Crd => generated(generate::crd_yaml(), "CustomResourceDefinition"),

@@ -14,7 +14,7 @@ use crate::operator::operator_log;
 use crate::{Kind, Space, json, order, statuses, steered};
 
 /// A test that takes longer hangs. Real nodes take their time to start a pod, and to end one.
-const PATIENCE: [Duration; 2] = [Duration::from_mins(4), Duration::from_mins(10)];
+const PATIENCE: [Duration; 2] = [Duration::from_mins(4), Duration::from_mins(15)];
 
 /// What a test works with.
 pub struct Live {

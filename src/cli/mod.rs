@@ -13,6 +13,7 @@ pub mod field;
 pub mod findings;
 pub mod graph;
 pub mod history;
+pub mod import;
 mod kept;
 pub mod logs;
 mod look;

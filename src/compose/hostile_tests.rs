@@ -87,15 +87,18 @@ fn pipes_devices_sockets_and_folders_are_not_read() {
 #[test]
 fn links_that_lead_round_or_nowhere_are_named() {
     let folder = Folder::new("links");
-    let at = |name: &str| folder.0.join(name);
+    let project = folder.0.join("project");
+    let at = |name: &str| project.join(name);
+    std::fs::create_dir(&project).unwrap();
+    std::fs::write(folder.0.join("x.env"), "A=1").unwrap();
     std::os::unix::fs::symlink(at("round"), at("round")).unwrap();
     std::os::unix::fs::symlink(at("nothing"), at("nowhere")).unwrap();
     std::os::unix::fs::symlink("..", at("up")).unwrap();
     for (name, wanted) in
-        [("round", "C0101"), ("nowhere", "C0101"), ("up/x.env", "C0110"), ("../../../../etc/passwd", "C0110")]
+        [("round", "C0101"), ("nowhere", "C0101"), ("up/x.env", "C0110"), ("../../../../../etc/passwd", "C0110")]
     {
         std::fs::write(at("compose.yaml"), format!("services: {{a: {{image: x, env_file: {name}}}}}")).unwrap();
-        assert_eq!(said(&Disk, &options(&folder.0))[0].0, wanted, "{name}");
+        assert_eq!(said(&Disk, &options(&project))[0].0, wanted, "{name}");
     }
 }
 
@@ -197,6 +200,15 @@ fn no_message_has_what_a_variable_brought_in() {
         }
     }
     assert!(refused > 100, "{refused}");
+    for (text, secret) in
+        [("ports: ['80/$S']", "HUNTER2"), ("ports: ['$S']", "hunter2:80:90"), ("volumes: ['/$S']", "hunter2::x")]
+    {
+        let mut options = options(Path::new("/p"));
+        options.environment.insert("S".into(), secret.into());
+        let text = format!("services: {{a: {{image: x, {text}}}}}");
+        let said = said(&memory(&[("compose.yaml", text.as_bytes())]), &options);
+        assert!(!said.is_empty() && !format!("{said:?}").to_lowercase().contains("hunter2"), "{said:?}");
+    }
     let env = b"-----BEGIN KEY-----\nhunter2 and more\n";
     let files = memory(&[("compose.yaml", b"services: {a: {image: x, env_file: e}}"), ("e", env)]);
     assert!(!format!("{:?}", said(&files, &options(Path::new("/p")))).contains("hunter2"));

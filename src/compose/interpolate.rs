@@ -75,28 +75,17 @@ impl<'a> Filler<'a> {
 
     /// After `${`: fills in the variable and says where the text goes on.
     fn braced<'t>(&mut self, inside: &'t str, filled: &mut String) -> Result<&'t str, Unfit> {
-        let name = name(inside);
-        let tail = inside.get(name.len()..).unwrap_or_default();
-        if name.is_empty() {
-            return Err(Unfit::Template);
-        }
-        if let Some(after) = tail.strip_prefix('}') {
-            let value = self.plain(name);
-            self.push(filled, &value)?;
-            return Ok(after);
-        }
-        let Some((operator, argument)) = operator(tail) else { return Err(Unfit::Template) };
-        let line = argument.split('\n').next().unwrap_or_default();
-        let last = line.rfind('}').ok_or(Unfit::Template)?;
-        // The name stands behind one brace already.
-        let end = balanced(line.get(..=last).unwrap_or_default()).unwrap_or(last);
-        let argument = argument.get(..end).unwrap_or_default();
-        self.depth += 1;
-        let value = self.operate(name, operator, argument);
-        self.depth -= 1;
-        self.push(filled, &value?)?;
-        let used = inside.len() - tail.len() + operator.len() + end + 1;
-        Ok(inside.get(used..).unwrap_or_default())
+        let Braced { name, operator, argument, rest } = braced(inside)?;
+        let value = if operator.is_empty() {
+            self.plain(name)
+        } else {
+            self.depth += 1;
+            let value = self.operate(name, operator, argument);
+            self.depth -= 1;
+            value?
+        };
+        self.push(filled, &value)?;
+        Ok(rest)
     }
 
     fn push(&mut self, filled: &mut String, value: &str) -> Result<(), Unfit> {
@@ -134,8 +123,40 @@ impl<'a> Filler<'a> {
     }
 }
 
+/// A variable in braces.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Braced<'t> {
+    /// Its name.
+    pub name: &'t str,
+    /// `:-` and the like; nothing for the variable alone.
+    pub operator: &'t str,
+    /// What stands behind the operator.
+    pub argument: &'t str,
+    /// What stands behind the closing brace.
+    pub rest: &'t str,
+}
+
+/// Reads what stands behind `${`.
+pub(super) fn braced(inside: &str) -> Result<Braced<'_>, Unfit> {
+    let name = name(inside);
+    let tail = inside.get(name.len()..).unwrap_or_default();
+    if name.is_empty() {
+        return Err(Unfit::Template);
+    }
+    if let Some(rest) = tail.strip_prefix('}') {
+        return Ok(Braced { name, operator: "", argument: "", rest });
+    }
+    let (operator, argument) = operator(tail).ok_or(Unfit::Template)?;
+    let line = argument.split('\n').next().unwrap_or_default();
+    let last = line.rfind('}').ok_or(Unfit::Template)?;
+    // The name stands behind one brace already.
+    let end = balanced(line.get(..=last).unwrap_or_default()).unwrap_or(last);
+    let rest = argument.get(end + 1..).unwrap_or_default();
+    Ok(Braced { name, operator, argument: argument.get(..end).unwrap_or_default(), rest })
+}
+
 /// The name at the start of a text.
-fn name(text: &str) -> &str {
+pub(super) fn name(text: &str) -> &str {
     let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len());
     let name = text.get(..end).unwrap_or_default();
     if name.starts_with(|c: char| c.is_ascii_digit()) { "" } else { name }

@@ -47,6 +47,7 @@ mod model;
 mod mounts;
 mod normalise;
 pub mod notes;
+pub mod output;
 mod paths;
 mod ports;
 pub mod problem;

@@ -112,9 +112,17 @@ impl Notes {
             return;
         }
         for (name, value) in &self.hidden {
-            for text in [&mut problem.path, &mut problem.message, &mut problem.help] {
+            let (name, lower) = (format!("${{{name}}}"), value.to_lowercase());
+            for text in [&mut problem.message, &mut problem.help, &mut problem.path] {
                 if text.contains(value.as_str()) {
-                    *text = text.replace(value.as_str(), &format!("${{{name}}}"));
+                    *text = text.replace(value.as_str(), &name);
+                }
+                // A part of it, as where it is cut at colons.
+                let is_part = |word: &str| word.len() >= SHORTEST_SECRET && lower.contains(&word.to_lowercase());
+                if text.split('\'').skip(1).step_by(2).any(is_part) {
+                    let words = text.split('\'').enumerate();
+                    let words = words.map(|(at, word)| if at % 2 == 1 && is_part(word) { &*name } else { word });
+                    *text = words.collect::<Vec<_>>().join("'");
                 }
             }
         }

@@ -5,5 +5,5 @@ pub mod node;
 mod read;
 
 pub use lines::Lines;
-pub use read::{Dialect, Flaw, Key, Read, What, read};
+pub use read::{Dialect, Flaw, Key, Read, Scalar, What, read};
 pub use serde_saphyr::granit_parser::{ScalarStyle, Tag as YamlTag};

@@ -21,6 +21,9 @@ const MOST_ANCHORED: usize = 500_000;
 /// The file of a value that stands for an alias until the document is whole; its start is the number of the anchor.
 const ALIAS: FileId = FileId::MAX - 1;
 
+/// What a scalar is, from its text, its quotes and its tag; else what is wrong with it.
+pub type Scalar = fn(Cow<'_, str>, ScalarStyle, Option<&YamlTag>) -> Result<Holds, String>;
+
 /// How programs differ in what they make of YAML.
 #[derive(Clone, Copy, Debug)]
 pub struct Dialect {
@@ -28,16 +31,13 @@ pub struct Dialect {
     pub deepest: usize,
     /// Values, aliases expanded.
     pub most_values: usize,
-    /// What a scalar is, from its text, its quotes and its tag; else what is wrong with it.
+    /// What a scalar is.
     pub scalar: Scalar,
     /// What a key that is no text is, from its value and how it is written.
     pub key: fn(&Holds, &str) -> Key,
     /// The tags that values keep.
     pub tag: fn(&YamlTag) -> Option<Tag>,
 }
-
-/// What a scalar is.
-pub type Scalar = fn(Cow<'_, str>, ScalarStyle, Option<&YamlTag>) -> Result<Holds, String>;
 
 /// What a key that is no text is.
 #[derive(Clone, Debug)]
@@ -108,7 +108,7 @@ pub fn read(text: &str, file: FileId, dialect: &Dialect, room: &mut usize) -> Re
     };
     match builder.run() {
         Ok(()) => builder.read.is_whole = true,
-        Err(flaw) => builder.read.flaws.push(*flaw),
+        Err(flaw) => builder.read.flaws.push(flaw),
     }
     *room = builder.room;
     builder.read
@@ -163,7 +163,7 @@ struct Builder<'t> {
     read: Read,
 }
 
-type Step<T> = Result<T, Box<Flaw>>;
+type Step<T> = Result<T, Flaw>;
 
 impl Builder<'_> {
     fn run(&mut self) -> Step<()> {
@@ -219,6 +219,10 @@ impl Builder<'_> {
         self.open.last().is_some_and(|open| open.is_map && open.key.is_none())
     }
 
+    fn wants_merge(&self) -> bool {
+        self.open.last().is_some_and(|open| matches!(open.key, Some((_, _, true))))
+    }
+
     /// Counts a value; keys are none.
     fn count(&mut self, at: At) -> Step<()> {
         self.written += usize::from(!self.wants_key());
@@ -232,16 +236,14 @@ impl Builder<'_> {
         if self.open.len() + weight.depth > self.dialect.deepest { Err(self.too_deep(at)) } else { Ok(()) }
     }
 
-    #[allow(clippy::unnecessary_box_returns)] // as all steps fail
-    fn too_much(&self, at: At) -> Box<Flaw> {
+    fn too_much(&self, at: At) -> Flaw {
         let (values, text) = (self.dialect.most_values, MOST_TEXT >> 20);
         let message =
             format!("with its aliases expanded there are more than {values} values or {text} MiB of text in this");
         flaw(What::TooMuch, at, message, "")
     }
 
-    #[allow(clippy::unnecessary_box_returns)] // as all steps fail
-    fn too_deep(&self, at: At) -> Box<Flaw> {
+    fn too_deep(&self, at: At) -> Flaw {
         let message = format!("maps and lists are nested more than {} deep", self.dialect.deepest);
         flaw(What::TooMuch, at, message, "")
     }
@@ -267,6 +269,24 @@ impl Builder<'_> {
         }
         let anchor = usize::try_from(node.at.start).ok().and_then(|anchor| self.anchors.get(&anchor));
         anchor.map_or(node, |(node, _)| node.clone())
+    }
+
+    fn weight(&self, node: &Node) -> Weight {
+        if node.at.file == ALIAS {
+            let anchor = usize::try_from(node.at.start).ok().and_then(|anchor| self.anchors.get(&anchor));
+            return anchor.map_or_else(Weight::default, |(_, weight)| *weight);
+        }
+        let text = node.as_text().map_or(0, str::len);
+        let mut weight = Weight { values: 1, text, depth: 0 };
+        match &node.holds {
+            Holds::List(items) => items.iter().for_each(|item| weight.add(self.weight(item))),
+            Holds::Map(map) => map.iter().for_each(|(key, entry)| {
+                weight.text += key.len();
+                weight.add(self.weight(&entry.value));
+            }),
+            _ => return weight,
+        }
+        Weight { depth: weight.depth + 1, ..weight }
     }
 
     /// The same for all in it.
@@ -304,20 +324,23 @@ impl Builder<'_> {
     }
 
     fn close(&mut self, end: At) -> Step<()> {
-        let Some(open) = self.open.pop() else { return Ok(()) };
+        let Some(mut open) = self.open.pop() else { return Ok(()) };
         let holds = if open.is_map {
-            Holds::Map(self.map(open.start, open.merged)?)
+            Holds::Map(self.map(open.start, open.merged, &mut open.weight)?)
         } else {
             Holds::List(self.parts.drain(open.start..).map(|(_, _, value)| value).collect())
         };
         let at = At { end: end.end.max(open.at.end), ..open.at };
         let weight = Weight { depth: open.weight.depth + 1, ..open.weight };
-        self.weigh(open.at, weight)?;
+        // What is merged is weighed as far as it is used.
+        if !self.wants_merge() {
+            self.weigh(open.at, weight)?;
+        }
         self.add(Node { at, holds, tag: open.tag }, weight, open.anchor, false)
     }
 
     /// What a map holds: its own keys, then merged ones that it does not have.
-    fn map(&mut self, start: usize, merged: Vec<Node>) -> Step<Map> {
+    fn map(&mut self, start: usize, merged: Vec<Node>, weight: &mut Weight) -> Step<Map> {
         let mut map = Map::with_capacity_and_hasher(self.parts.len() - start, DefaultHashBuilder::default());
         for (key, at, value) in self.parts.drain(start..) {
             match map.entry(key) {
@@ -328,7 +351,7 @@ impl Builder<'_> {
                     let message = format!("the key '{}' stands here twice", slot.key());
                     let first = slot.insert(Entry { at, value });
                     let twice = flaw(What::Twice, at, message, "join the two into one");
-                    self.read.flaws.push(Flaw { other: Some(first.at), ..*twice });
+                    self.read.flaws.push(Flaw { other: Some(first.at), ..twice });
                 }
             }
         }
@@ -349,7 +372,11 @@ impl Builder<'_> {
                     return Err(flaw(What::TooMuch, more.at, message, ""));
                 }
                 for (key, entry) in entries {
-                    map.entry(key).or_insert(entry);
+                    if let indexmap::map::Entry::Vacant(slot) = map.entry(key) {
+                        weight.add(self.weight(&entry.value));
+                        self.weigh(more.at, *weight)?;
+                        slot.insert(entry);
+                    }
                 }
             }
         }
@@ -368,15 +395,18 @@ impl Builder<'_> {
             self.root = Some((node, weight));
             return Ok(());
         };
-        let is_key = open.is_map && open.key.is_none();
-        open.weight.add(if is_key { Weight { values: 0, ..weight } } else { weight });
+        match &open.key {
+            None if open.is_map => open.weight.add(Weight { values: 0, ..weight }),
+            Some((_, _, true)) => {}
+            _ => open.weight.add(weight),
+        }
         if !open.is_map {
             self.parts.push((String::new(), node.at, node));
             return Ok(());
         }
         match open.key.take() {
             Some((_, at, true)) if !open.merged.is_empty() => {
-                self.read.flaws.push(*flaw(What::Twice, at, "the key '<<' stands here twice", ""));
+                self.read.flaws.push(flaw(What::Twice, at, "the key '<<' stands here twice", ""));
             }
             Some((_, _, true)) => open.merged.push(node),
             Some((key, at, false)) => self.parts.push((key, at, node)),
@@ -387,7 +417,7 @@ impl Builder<'_> {
                     holds => match (self.dialect.key)(&holds, self.text.get(at.bytes()).unwrap_or_default()) {
                         Key::Text(text) => text,
                         Key::Respelt(text, message) => {
-                            self.read.flaws.push(*flaw(What::Key, at, message, ""));
+                            self.read.flaws.push(flaw(What::Key, at, message, ""));
                             text
                         }
                         Key::Wrong(message, help) => return Err(flaw(What::Key, at, message, help)),
@@ -400,9 +430,8 @@ impl Builder<'_> {
     }
 }
 
-#[allow(clippy::unnecessary_box_returns)] // as all steps fail
-fn flaw(what: What, at: At, message: impl Into<String>, help: &'static str) -> Box<Flaw> {
-    Box::new(Flaw { what, at, other: None, message: message.into(), help })
+fn flaw(what: What, at: At, message: impl Into<String>, help: &'static str) -> Flaw {
+    Flaw { what, at, other: None, message: message.into(), help }
 }
 
 fn number(byte: usize) -> u32 {

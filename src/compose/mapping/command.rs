@@ -2,13 +2,13 @@
 
 use super::{Mapper, Of, code, field};
 use crate::api::Service;
-use crate::compose::node::{Entry, Node};
+use crate::compose::node::Node;
 
 impl<'a> Mapper<'a> {
     /// What is run. An empty list means "unset" to Kubernetes, so it is never written.
     pub(super) fn command(&mut self, of: &Of<'a>, to: &mut Service) {
-        let entrypoint = of.entry("entrypoint").map(|entry| (entry, self.words(entry)));
-        let command = of.entry("command").map(|entry| (entry, self.words(entry)));
+        let entrypoint = of.entry("entrypoint").map(|entry| (entry, texts(&entry.value)));
+        let command = of.entry("command").map(|entry| (entry, texts(&entry.value)));
         let cleared = entrypoint.as_ref().is_some_and(|(_, words)| words.is_empty());
         if let Some((entry, words)) = command {
             let name = if cleared { "entrypoint" } else { "command" };
@@ -46,11 +46,6 @@ impl<'a> Mapper<'a> {
             }
             self.says.mapped(entry, field(of, &self.services, "entrypoint"));
         }
-    }
-
-    /// The words of a command.
-    pub(super) fn words(&mut self, entry: &'a Entry) -> Vec<String> {
-        texts(&entry.value)
     }
 }
 

@@ -207,6 +207,17 @@ mod tests {
     }
 
     #[test]
+    fn every_word_is_looked_up_once_however_many_names_there_are() {
+        let looked = std::cell::Cell::new(0);
+        let text = "http://web:80/ some words, of no use ".repeat(1000);
+        scan(&text, |_| {
+            looked.set(looked.get() + 1);
+            false
+        });
+        assert_eq!(looked.get(), 8 * 1000);
+    }
+
+    #[test]
     fn udp_is_known_by_scheme_and_port() {
         let protocol = |text| scan(text, |word| word == "web").first().map(|hit| hit.protocol);
         assert_eq!(protocol("udp://web:514"), Some(Protocol::Udp));

@@ -12,61 +12,76 @@
 //! | [`image`] | `image`, `build`, `pull_policy`, `platform`, `runtime` |
 //! | [`process`] | `working_dir`, `stdin_open`, `tty`, `init`, labels, annotations |
 //! | [`command`] | `command`, `entrypoint` |
-//! | [`env`] | `environment`, `env_file`, `models` |
+//! | [`env`], [`share`], [`models`] | `environment`, `env_file`, `models` |
+//! | [`credentials`], [`secrecy`], [`template`] | which values are credentials, and how they stand in others |
+//! | [`hide`], [`shell`] | credentials in command lines |
+//! | [`leaks`], [`finder`] | whether a value of a Secret is in the stack |
 //! | [`ports`], [`networks`] | `ports`, `expose`; `networks`, `network_mode`, names, `dns`, `extra_hosts` |
 //! | [`volumes`], [`mounts`], [`storage`] | `volumes` of the project; `volumes`, `tmpfs`, `volumes_from` of services; what is known of them so far |
 //! | [`binds`], [`project_files`] | folders and files of this computer; `configs`, `secrets` |
 //! | [`judge`] | what all users of a volume decide together |
 //! | [`health`], [`order`], [`hooks`], [`update`] | `healthcheck`; `depends_on`, `restart`, Jobs; hooks and stopping; `update_config` |
+//! | [`own`], [`extension`] | `x-appstack` |
 //! | [`texts`], [`hosts`] | what values dial |
 //! | [`resources`], [`devices`], [`placement`], [`security`] | limits, devices; nodes; users and rights |
-
-#![allow(dead_code, clippy::unused_self)] // until every key is mapped
 
 mod binds;
 pub mod choices;
 pub mod code;
 mod command;
+mod credentials;
 mod devices;
 mod env;
 mod extension;
+mod finder;
 mod health;
+mod hide;
 mod hooks;
 mod hosts;
 mod image;
 mod judge;
 pub mod known_images;
+mod leaks;
 mod made;
+mod models;
 mod mounts;
 pub mod names;
 mod networks;
 mod order;
+mod own;
 mod placement;
 mod ports;
 mod process;
 mod project_files;
 mod resources;
 pub mod says;
+mod secrecy;
 mod security;
+mod share;
+mod shell;
 mod storage;
 pub mod table;
+mod template;
 mod texts;
 mod units;
 mod update;
 mod volumes;
 
 #[cfg(test)]
+mod credential_tests;
+#[cfg(test)]
 mod file_tests;
 #[cfg(test)]
 mod storage_tests;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::rc::Rc;
 
 use choices::Choices;
+use credentials::Credentials;
 use names::Labels;
 use says::{Finding, Outcome, Says};
 use table::Fate;
@@ -75,7 +90,7 @@ use texts::Texts;
 use super::Loaded;
 use super::account::Account;
 use super::files::{Files, Reader};
-use super::node::{At, Entry, Holds, Node};
+use super::node::{Entry, Holds, Node};
 use super::project::Project;
 use crate::api::{AppStack, AppStackSpec, Publish, PublishType, Service};
 
@@ -154,6 +169,7 @@ struct Mapper<'a> {
     carries: Vec<Carry>,
     comments: BTreeMap<String, String>,
     texts: Texts<'a>,
+    credentials: Credentials,
     links: Vec<networks::Link>,
     jobs: BTreeMap<&'a str, order::Ends>,
 }
@@ -206,6 +222,7 @@ impl<'a> Mapper<'a> {
             carries: Vec::new(),
             comments: BTreeMap::new(),
             texts: Texts::of(project),
+            credentials: Credentials::of(project, loaded),
             links: Vec::new(),
             jobs: order::jobs(project, choices),
         }
@@ -222,8 +239,10 @@ impl<'a> Mapper<'a> {
         if self.choices.publish != PublishType::ClusterIP {
             self.spec.publish = Some(Publish { r#type: Some(self.choices.publish), ..Publish::default() });
         }
+        self.own_of_project();
         self.all_networks();
         self.all_volumes();
+        self.all_models();
     }
 
     /// One service, with everything that only it decides.
@@ -231,9 +250,14 @@ impl<'a> Mapper<'a> {
         let of = Of { name, node: &entry.value, is_on: self.project.is_on(name) };
         self.says.service = Some(name.to_owned());
         let mut service = Service::default();
+        if let Some(entry) = of.entry("env_file").filter(|_| !of.is_on) {
+            let message = "its profiles are off, so its env files were not read";
+            self.says.noted(entry.at, code::OFF, message, "import with --profile, as it is to run");
+        }
         self.image(&of, &mut service);
         self.process(&of, &mut service);
         self.env(&of, &mut service);
+        let hidden = self.hide(&of, &mut service);
         self.command(&of, &mut service);
         self.ports(&of, &mut service);
         self.joins(&of, &mut service);
@@ -241,10 +265,12 @@ impl<'a> Mapper<'a> {
         self.health(&of, &mut service);
         self.order(&of, &mut service);
         self.hooks(&of, &mut service);
+        hidden.apply(&mut service);
         self.update(&of, &mut service);
         self.resources(&of, &mut service);
         self.placement(&of, &mut service);
         self.security(&of, &mut service);
+        self.own(&of, &mut service);
         self.says.service = None;
         self.spec.services.insert(self.services.get(name), service);
     }
@@ -255,6 +281,8 @@ impl<'a> Mapper<'a> {
         self.infer_ports();
         self.infer_names();
         self.take_volumes();
+        self.share_env();
+        self.leaks();
     }
 
     /// Keys with one fate whatever they say, and those of which nothing was said.
@@ -388,6 +416,3 @@ fn is_empty(node: &Node) -> bool {
 fn field(of: &Of<'_>, labels: &Labels, field: &str) -> String {
     format!("spec.services.{}.{field}", labels.get(of.name))
 }
-
-/// Where something that no file has is.
-const NOWHERE: At = At::NOWHERE;

@@ -97,7 +97,7 @@ impl<'a> Mapper<'a> {
             let why = "it kept the image's files from being hidden by the source code that is mounted above it, which is gone";
             return self.says.nothing(wish.item, why);
         }
-        let seed = self.seed(to, &wish.target, wish.read_only);
+        let seed = Self::seed(to, &wish.target, wish.read_only);
         let read_only = wish.read_only.then_some(true);
         if self.choices.anonymous_volumes || self.storage.givers.contains(of.name) {
             let path = names::label(&wish.target);
@@ -137,7 +137,7 @@ impl<'a> Mapper<'a> {
         let no_copy = options.and_then(|options| options.get("nocopy")).is_some_and(Node::is_true);
         let own_path =
             options.and_then(|options| options.get("subpath")).and_then(Node::as_text).filter(|path| !path.is_empty());
-        let seed = if no_copy { None } else { self.seed(to, &wish.target, wish.read_only) };
+        let seed = if no_copy { None } else { Self::seed(to, &wish.target, wish.read_only) };
         let read_only = wish.read_only.then_some(true);
         match self.storage.volumes.get(source).cloned() {
             Some(Declared::Volume { name, is_external }) => {
@@ -177,7 +177,7 @@ impl<'a> Mapper<'a> {
     }
 
     /// Whether the image's files go into a new volume, as Docker has it: where no program fills it by itself.
-    fn seed(&self, to: &Service, target: &str, read_only: bool) -> Option<Seed> {
+    fn seed(to: &Service, target: &str, read_only: bool) -> Option<Seed> {
         let known = known_images::of(&to.image);
         let fills_itself = known.is_some_and(|known| known.keeps_data_at(target) || !known.has_shell);
         (!read_only && !fills_itself).then_some(Seed::FromImage)

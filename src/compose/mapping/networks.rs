@@ -3,7 +3,7 @@
 use super::names::is_label;
 use super::says::Place;
 use super::{Mapper, Of, code, field};
-use crate::api::{DnsConfig, DnsOption, Membership, Network, NetworkMode, PodSecurity, Service};
+use crate::api::{DnsConfig, DnsOption, EndpointMode, Membership, Network, NetworkMode, PodSecurity, Service};
 use crate::compose::node::{At, Entry, Node};
 
 /// A name that a `links` entry gives another service.
@@ -232,6 +232,7 @@ impl<'a> Mapper<'a> {
         }
         for (name, service) in self.project.services() {
             self.says.service = Some(name.clone());
+            self.every_address(name);
             for key in ["container_name", "hostname"] {
                 if let Some(entry) = service.value.entry(key).filter(|entry| !entry.value.is_null()) {
                     self.name(name, entry);
@@ -239,6 +240,18 @@ impl<'a> Mapper<'a> {
             }
         }
         self.says.service = None;
+    }
+
+    /// Who looks up every address of a service finds them under a name without an address of its own.
+    fn every_address(&mut self, service: &str) {
+        let Some(mention) = self.texts.discovers(service) else { return };
+        let Some(found) = self.spec.services.get_mut(&self.services.get(service)) else { return };
+        if found.endpoint_mode.is_none() {
+            found.endpoint_mode = Some(EndpointMode::Dnsrr);
+            let message =
+                format!("'{}' looks up every address of '{service}': its name answers with all of them", mention.by);
+            self.says.noted(mention.at, code::DISCOVERED, &message, "endpoint_mode: vip says otherwise");
+        }
     }
 
     fn name(&mut self, service: &str, entry: &'a Entry) {

@@ -136,6 +136,14 @@ impl<'a> Says<'a> {
         self.findings.push(Finding { at, service: self.service.clone(), outcome });
     }
 
+    /// Something that was found of a service when all of it was mapped; a refusal refuses the service.
+    pub(super) fn found(&mut self, service: Option<String>, at: At, outcome: Outcome) {
+        if outcome.class == Class::Refused {
+            self.refused.extend(service.clone());
+        }
+        self.findings.push(Finding { at, service, outcome: Rc::new(outcome) });
+    }
+
     fn say(&mut self, place: Place<'_>, class: Class, code: Code, to: String, message: &str, help: &str) {
         let (message, help) = (message.to_owned(), help.to_owned());
         let outcome = Rc::new(Outcome { class, code, to, message, help });

@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 use super::says::Class;
 use super::*;
 use crate::compose::files::Memory;
+use crate::compose::shapes::{Kind, PROJECT};
 use crate::compose::{Options, load};
 
 /// A project of these files, mapped with these choices.
-pub(super) fn mapped_with(files: &[(&str, &str)], choices: &Choices) -> Mapped {
+pub(crate) fn mapped_with(files: &[(&str, &str)], choices: &Choices) -> Mapped {
     let memory: Memory =
         files.iter().map(|(path, text)| (PathBuf::from(format!("/p/{path}")), text.as_bytes().to_vec())).collect();
     let loaded = load(&memory, &Options { folder: "/p".into(), ..Options::default() });
@@ -24,18 +25,18 @@ pub(super) fn mapped_with(files: &[(&str, &str)], choices: &Choices) -> Mapped {
 }
 
 /// One Compose file, mapped.
-pub(super) fn mapped(text: &str) -> Mapped {
+pub(crate) fn mapped(text: &str) -> Mapped {
     mapped_with(&[("compose.yaml", text)], &Choices::default())
 }
 
 /// One service `a` of these lines, as the stack has it.
-pub(super) fn service(lines: &str) -> Value {
+pub(crate) fn service(lines: &str) -> Value {
     let text = format!("services:\n  a:\n    image: a:1\n{}", indented(lines));
     serde_json::to_value(&mapped(&text).stack.spec.services["a"]).unwrap()
 }
 
 /// What was found of one service `a` of these lines: class, code, and the line's path.
-pub(super) fn found(lines: &str) -> Vec<(Class, &'static str)> {
+pub(crate) fn found(lines: &str) -> Vec<(Class, &'static str)> {
     let text = format!("services:\n  a:\n    image: a:1\n{}", indented(lines));
     mapped(&text).findings.iter().map(|finding| (finding.outcome.class, finding.outcome.code.0)).collect()
 }
@@ -78,4 +79,98 @@ fn a_key_of_which_nothing_was_said_refuses_its_service() {
     // `cgroup` has a row; a key without one is what a newer Compose would bring.
     assert_eq!(service("command: [a, b]")["command"], json!(["a", "b"]));
     assert_eq!(found("cpu_rt_period: 1\n"), [(Class::Refused, code::REAL_TIME.0)]);
+}
+
+/// A value of a type, as JSON, which YAML reads too.
+fn sample(kind: Kind) -> Value {
+    match kind {
+        Kind::Any | Kind::Text | Kind::Texts | Kind::Words | Kind::Command | Kind::Test => json!("x"),
+        Kind::Bool => json!(true),
+        Kind::Int | Kind::UInt(_) | Kind::Count | Kind::Limit | Kind::Float => json!(1),
+        Kind::Bytes => json!("64m"),
+        Kind::Duration => json!("5s"),
+        Kind::Pairs | Kind::Variables => json!({"k": "v"}),
+        Kind::Repeated => json!({"k": ["v"]}),
+        Kind::Hosts => json!({"h": "10.0.0.1"}),
+        Kind::Mode => json!("0440"),
+        Kind::Object(keys) => {
+            Value::Object(keys.iter().map(|(key, kind)| ((*key).to_owned(), sample(*kind))).collect())
+        }
+        Kind::List(kind) => json!([sample(*kind)]),
+        Kind::Map(kind) => json!({"k": sample(*kind)}),
+    }
+}
+
+/// Every path of keys down to the leaves, each as a value that has that leaf alone.
+fn each(kind: Kind, found: &mut Vec<Value>, wrap: &dyn Fn(Value) -> Value) {
+    match kind {
+        Kind::Object(keys) => {
+            for (key, kind) in keys {
+                each(*kind, found, &|inner| wrap(json!({*key: inner})));
+            }
+        }
+        Kind::List(kind) => each(*kind, found, &|inner| wrap(json!([inner]))),
+        Kind::Map(kind) => each(*kind, found, &|inner| wrap(json!({"k": inner}))),
+        leaf => found.push(wrap(sample(leaf))),
+    }
+}
+
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (Value::Array(into), Value::Array(from)) if into.len() == 1 && from.len() == 1 => {
+            for value in from {
+                merge(&mut into[0], value);
+            }
+        }
+        (into, from) => *into = from,
+    }
+}
+
+#[test]
+fn of_every_key_of_compose_something_is_said() {
+    let Kind::Object(top) = PROJECT else { panic!("a project is a map") };
+    let mut all = Vec::new();
+    for (section, kind) in top {
+        each(*kind, &mut all, &|inner| json!({*section: inner}));
+    }
+    // What other keys must be there for the key to be taken.
+    let frames = [
+        json!({"services": {"k": {"image": "k:1"}}}),
+        json!({"services": {"k": {"image": "k:1", "volumes": [{"type": "volume", "source": "k", "target": "/k"}]}}, "volumes": {"k": {}}}),
+        json!({"services": {"k": {"image": "k:1", "volumes": [{"type": "bind", "source": "./k", "target": "/k"}]}}}),
+        json!({"services": {"k": {"image": "k:1", "ports": [{"target": 80}], "networks": {"k": {}}}}, "networks": {"k": {}}}),
+        json!({"services": {"k": {"image": "k:1", "configs": [{"source": "k"}], "secrets": [{"source": "k"}]}}, "configs": {"k": {"content": "k"}}, "secrets": {"k": {"file": "./k"}}}),
+        json!({"services": {"k": {"image": "k:1", "healthcheck": {"test": "x", "start_period": "1s"}, "pre_start": [{"command": "x"}], "post_start": [{"command": "x"}], "pre_stop": [{"command": "x"}]}}}),
+        json!({"services": {"k": {"image": "k:1", "devices": [{"source": "/dev/x"}], "gpus": [{"capabilities": ["gpu"]}], "deploy": {"resources": {"reservations": {"devices": [{"capabilities": ["gpu"]}]}}}}}}),
+    ];
+    let (mut mapped_keys, mut refused) = (0, Vec::new());
+    for wanted in all {
+        let taken = frames.iter().find_map(|frame| {
+            let mut project = frame.clone();
+            merge(&mut project, wanted.clone());
+            let memory: Memory =
+                [("compose.yaml", project.to_string()), ("k", "k".to_owned()), ("x", "A=b".to_owned())]
+                    .into_iter()
+                    .map(|(path, text)| (PathBuf::from(format!("/p/{path}")), text.into_bytes()))
+                    .collect();
+            let loaded = load(&memory, &Options { folder: "/p".into(), ..Options::default() });
+            map(&loaded, &memory, &Choices::default())
+        });
+        let Some(mapped) = taken else {
+            refused.push(wanted.to_string());
+            continue;
+        };
+        mapped_keys += 1;
+        let unsaid: Vec<_> = mapped.account.unsaid().map(|key| key.path.clone()).collect();
+        assert_eq!(unsaid, Vec::<String>::new(), "{wanted}");
+        let lost = mapped.findings.iter().any(|finding| finding.outcome.code == code::LOST);
+        assert!(!lost, "{wanted}: {:?}", mapped.findings);
+    }
+    // Words that a key must be one of, such as `deploy.mode`, are no sample texts: the tables beside the code have them.
+    assert!(mapped_keys > 200, "{mapped_keys} taken, {}: {refused:#?}", refused.len());
 }

@@ -1,0 +1,192 @@
+//! `appstack import`: Compose files as an AppStack, with a report of every key.
+
+mod choose;
+mod write;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::answer;
+use super::findings::Colour;
+use crate::api::PodSecurity;
+use crate::compose::files::Disk;
+use crate::compose::mapping::says::{Class, Finding};
+use crate::compose::mapping::{self, Mapped};
+use crate::compose::output::{self, report};
+use crate::compose::problem::{Problem, Severity, code};
+use crate::compose::{Loaded, Options, load, up};
+use crate::stack::check;
+
+/// Turn Compose files into an AppStack, the Secrets that go with it, and a report of every key
+#[derive(Args, Clone, Debug)]
+pub struct ImportArgs {
+    #[command(flatten)]
+    project: ProjectArgs,
+    #[command(flatten)]
+    choices: choose::ChoiceArgs,
+    /// Write the files into this folder; without it the stack is printed and nothing is written
+    #[arg(long, short, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Write over files of an earlier import
+    #[arg(long, requires = "out")]
+    overwrite: bool,
+    /// The namespace; unset: the project's name
+    #[arg(long, short, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+    /// Write Secrets without their values
+    #[arg(long)]
+    placeholders: bool,
+    /// What is only different, or left out, is a failure too, unless --allow has its code
+    #[arg(long)]
+    strict: bool,
+    /// When to colour
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
+    color: Colour,
+}
+
+/// Which project.
+#[derive(Args, Clone, Debug)]
+pub struct ProjectArgs {
+    /// A Compose file, `-` for standard input; several are put together. Unset: COMPOSE_FILE, or compose.yaml and its like
+    #[arg(long = "file", short = 'f', value_name = "FILE")]
+    files: Vec<String>,
+    /// A file of variables, instead of .env
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<String>,
+    /// A profile to switch on; unset: COMPOSE_PROFILES
+    #[arg(long, value_name = "NAME")]
+    profile: Vec<String>,
+    /// The name of the project, which is that of the stack
+    #[arg(long, short, value_name = "NAME")]
+    project_name: Option<String>,
+    /// The folder that paths are seen from; unset: that of the first file
+    #[arg(long, value_name = "DIR")]
+    project_directory: Option<String>,
+    /// A further folder whose files may be read
+    #[arg(long, value_name = "DIR")]
+    allow_folder: Vec<String>,
+}
+
+impl ProjectArgs {
+    fn load(&self) -> std::io::Result<Loaded> {
+        let mut standard_input = String::new();
+        if self.files.iter().any(|file| file == "-") {
+            std::io::Read::read_to_string(&mut std::io::stdin().lock(), &mut standard_input)?;
+        }
+        let options = Options {
+            folder: std::env::current_dir()?,
+            files: self.files.clone(),
+            standard_input,
+            env_files: self.env_file.clone(),
+            profiles: self.profile.clone(),
+            project_directory: self.project_directory.clone(),
+            name: self.project_name.clone(),
+            roots: self.allow_folder.clone(),
+            environment: std::env::vars().collect(),
+        };
+        Ok(load(&Disk, &options))
+    }
+}
+
+/// Imports. 0: done; 1: something is refused, or with --strict different; 2: the files cannot be read; 3: the output cannot be written.
+pub fn run(args: &ImportArgs) -> ExitCode {
+    let loaded = match args.project.load() {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            eprintln!("error: could not read the project: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let pen = args.color.pen(&std::io::stderr());
+    eprint!("{}", pen.problems(&loaded.problems, &loaded.sources));
+    let Some(mapped) = mapping::map(&loaded, &Disk, &args.choices.choices()) else {
+        let unread = [code::NO_FILE, code::UNREADABLE, code::OUTSIDE];
+        let is_unread = loaded.errors().any(|problem| unread.contains(&problem.code));
+        return ExitCode::from(if is_unread { 2 } else { 1 });
+    };
+    // That a check cannot be seen is said by the mapping, which knows what was chosen.
+    let of_up = loaded.project.as_ref().map(up::check).unwrap_or_default();
+    let of_up: Vec<Problem> = of_up.into_iter().filter(|problem| problem.code != code::NO_HEALTH_CHECK).collect();
+    eprint!("{}", pen.problems(&of_up, &loaded.sources));
+    for finding in mapped.findings.iter().filter(|finding| finding.outcome.class == Class::Refused) {
+        eprintln!("{}\n", pen.problem(&problem(finding), &loaded.sources));
+    }
+    let invalid = invalid(&mapped);
+    for message in &invalid {
+        eprintln!("error[{}]: {message}\n", mapping::code::INVALID.0);
+    }
+    let namespace = args.namespace.clone().or_else(|| mapped.stack.metadata.name.clone()).unwrap_or_default();
+    let written = match output::files(&mapped, &namespace, args.placeholders) {
+        Ok(files) => write::to(args, &mapped, &loaded, files),
+        Err(error) => Err(format!("the output is no YAML: {error}")),
+    };
+    match written {
+        Ok(Some(stack)) => drop(answer(&stack)),
+        Ok(None) => {}
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(3);
+        }
+    }
+    eprint!("{}", summary(args, &mapped, &loaded, &namespace));
+    let choices = args.choices.choices();
+    let is_different = |finding: &Finding| !choices.allows(finding.outcome.code);
+    let refused = mapped.findings.iter().any(|finding| finding.outcome.class == Class::Refused);
+    let failed = refused
+        || !of_up.is_empty()
+        || !invalid.is_empty()
+        || (args.strict && mapped.findings.iter().any(is_different));
+    ExitCode::from(u8::from(failed))
+}
+
+/// A finding as it is drawn.
+fn problem(finding: &Finding) -> Problem {
+    let said = &finding.outcome;
+    let severity = if said.class == Class::Refused { Severity::Error } else { Severity::Warning };
+    let path = finding.service.as_ref().map(|service| format!("services.{service}")).unwrap_or_default();
+    let (message, help) = (said.message.clone(), said.help.clone());
+    Problem { code: said.code, severity, at: finding.at, other: None, path, message, help }
+}
+
+/// What the operator would not take of the stack.
+fn invalid(mapped: &Mapped) -> Vec<String> {
+    if mapped.stack.spec.services.is_empty() {
+        return vec!["no service is left, and a stack has at least one".to_owned()];
+    }
+    match check(&mapped.stack, PodSecurity::Privileged) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems.all.iter().map(|problem| format!("the stack is not valid: {problem}")).collect(),
+    }
+}
+
+/// Lines on the terminal; the report has the rest.
+const MOST_LINES: usize = 5;
+
+fn summary(args: &ImportArgs, mapped: &Mapped, loaded: &Loaded, namespace: &str) -> String {
+    let stack = mapped.stack.metadata.name.as_deref().unwrap_or_default();
+    let mut lines = vec![format!("{stack}: {}", report::line(report::score(mapped)))];
+    let mut different: Vec<&Finding> =
+        mapped.findings.iter().filter(|finding| finding.outcome.class != Class::Refused).collect();
+    different.sort_by_key(|finding| std::cmp::Reverse(finding.outcome.class));
+    for finding in different.iter().take(MOST_LINES) {
+        let service = finding.service.as_ref().map(|service| format!(" {service}:")).unwrap_or_default();
+        let said = &finding.outcome;
+        lines.push(format!("  {} {}{service} {}", report::at(finding, loaded), said.code.0, said.message));
+    }
+    if different.len() > MOST_LINES {
+        lines.push(format!("  and {} more, in the report", different.len() - MOST_LINES));
+    }
+    if let Some(out) = &args.out {
+        let out = out.display();
+        lines.push(format!("Wrote {out}. Next:"));
+        lines.push(format!("  read {out}/{}", output::REPORT_TEXT));
+        lines.push(format!("  kubectl apply --server-side -k {out}"));
+        lines.push(format!("  appstack status {stack} -n {namespace}"));
+        for carry in &mapped.carries {
+            lines.push(format!("  appstack cp -n {namespace} {} {stack}/{}", carry.from, carry.volume));
+        }
+    }
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}

@@ -1,0 +1,207 @@
+//! What became of every key of a project, for programs and for people.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::compose::Loaded;
+use crate::compose::account::{Key, Stands};
+use crate::compose::mapping::Mapped;
+use crate::compose::mapping::says::{Class, Finding, Outcome};
+use crate::compose::node::At;
+use crate::compose::notes::Settled;
+
+/// How many keys there are of each class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Score {
+    /// The stack says the same.
+    pub mapped: usize,
+    /// Settled at import.
+    pub resolved: usize,
+    /// No meaning in a cluster.
+    pub nothing: usize,
+    /// The stack says something like it.
+    pub approximated: usize,
+    /// Left out.
+    pub ignored: usize,
+    /// Refused.
+    pub refused: usize,
+}
+
+impl Score {
+    fn add(&mut self, class: Class) {
+        *match class {
+            Class::Mapped => &mut self.mapped,
+            Class::Resolved => &mut self.resolved,
+            Class::Nothing => &mut self.nothing,
+            Class::Approximated => &mut self.approximated,
+            Class::Ignored => &mut self.ignored,
+            Class::Refused => &mut self.refused,
+        } += 1;
+    }
+
+    /// All keys.
+    pub fn keys(self) -> usize {
+        self.mapped + self.resolved + self.nothing + self.approximated + self.ignored + self.refused
+    }
+}
+
+/// What became of one key.
+struct Row<'a> {
+    key: &'a Key,
+    class: Class,
+    outcome: Option<&'a Outcome>,
+    how: &'static str,
+}
+
+fn rows(mapped: &Mapped) -> impl Iterator<Item = Row<'_>> {
+    mapped.account.keys().iter().map(|key| {
+        if let Stands::Settled(how) = key.stands {
+            return Row { key, class: Class::Resolved, outcome: None, how: words(how) };
+        }
+        let outcome = mapped.account.said(key).iter().max_by_key(|outcome| outcome.class).map(AsRef::as_ref);
+        Row { key, class: outcome.map_or(Class::Refused, |outcome| outcome.class), outcome, how: "" }
+    })
+}
+
+fn words(how: Settled) -> &'static str {
+    match how {
+        Settled::Overridden(_) => "a later file or line says otherwise",
+        Settled::Reset(_) => "!reset takes it away",
+        Settled::TookAway => "it takes away what earlier files say",
+        Settled::Same(_) => "it stands elsewhere as well",
+        Settled::Followed => "what it names is in the project",
+        Settled::Nothing => "it says nothing",
+        Settled::Unused => "it belongs to a service that nobody extends",
+    }
+}
+
+/// How many keys there are of each class.
+pub fn score(mapped: &Mapped) -> Score {
+    let mut score = Score::default();
+    rows(mapped).for_each(|row| score.add(row.class));
+    score
+}
+
+/// The report for programs: every key with its place, class, code, and what became of it.
+pub fn json(mapped: &Mapped, loaded: &Loaded) -> Value {
+    let place = |at: At| loaded.sources.line_column(at);
+    let keys = rows(mapped).map(|row| {
+        let mut value = json!({"path": row.key.path, "class": name(row.class)});
+        if let Some((file, line, column)) = place(row.key.at) {
+            value["file"] = json!(short(loaded, file));
+            value["line"] = json!(line);
+            value["column"] = json!(column);
+        }
+        let (code, to, message, help) = match row.outcome {
+            Some(said) => (said.code.0, said.to.as_str(), said.message.as_str(), said.help.as_str()),
+            None => ("", "", row.how, ""),
+        };
+        for (key, text) in [("code", code), ("to", to), ("message", message), ("help", help)] {
+            if !text.is_empty() {
+                value[key] = json!(text);
+            }
+        }
+        value
+    });
+    let score = score(mapped);
+    json!({
+        "stack": mapped.stack.metadata.name,
+        "services": mapped.stack.spec.services.len(),
+        "score": {
+            "keys": score.keys(), "mapped": score.mapped, "resolved": score.resolved, "nothing": score.nothing,
+            "approximated": score.approximated, "ignored": score.ignored, "refused": score.refused,
+        },
+        "findings": mapped.findings.iter().map(|finding| finding_json(finding, loaded)).collect::<Vec<_>>(),
+        "carry": mapped.carries.iter().map(|carry| json!({"from": carry.from, "volume": carry.volume})).collect::<Vec<_>>(),
+        "keys": keys.collect::<Vec<_>>(),
+    })
+}
+
+fn finding_json(finding: &Finding, loaded: &Loaded) -> Value {
+    let said = &finding.outcome;
+    let mut value =
+        json!({"class": name(said.class), "code": said.code.0, "message": said.message, "at": at(finding, loaded)});
+    if let Some(service) = &finding.service {
+        value["service"] = json!(service);
+    }
+    if !said.help.is_empty() {
+        value["help"] = json!(said.help);
+    }
+    value
+}
+
+/// A class in a word.
+pub fn name(class: Class) -> &'static str {
+    match class {
+        Class::Mapped => "mapped",
+        Class::Resolved => "resolved",
+        Class::Nothing => "nothing",
+        Class::Approximated => "approximated",
+        Class::Ignored => "ignored",
+        Class::Refused => "refused",
+    }
+}
+
+/// A path as seen from the project's folder.
+fn short<'a>(loaded: &Loaded, file: &'a str) -> &'a str {
+    let folder = loaded.project.as_ref().map(|project| project.folder.as_path());
+    folder.and_then(|folder| std::path::Path::new(file).strip_prefix(folder).ok()?.to_str()).unwrap_or(file)
+}
+
+/// `compose.yaml:3:5`.
+pub fn at(finding: &Finding, loaded: &Loaded) -> String {
+    match loaded.sources.line_column(finding.at) {
+        Some((file, line, column)) => format!("{}:{line}:{column}", short(loaded, file)),
+        None => finding.service.clone().unwrap_or_default(),
+    }
+}
+
+/// The report for people: what is refused, left out and different, then every key in a table.
+pub fn text(mapped: &Mapped, loaded: &Loaded) -> String {
+    let stack = mapped.stack.metadata.name.as_deref().unwrap_or_default();
+    let mut text = format!("# {stack}: what became of its Compose files\n\n{}\n", line(score(mapped)));
+    for (class, title) in [
+        (Class::Refused, "Refused: its service is not written"),
+        (Class::Ignored, "Left out"),
+        (Class::Approximated, "Different"),
+    ] {
+        let mut found = mapped.findings.iter().filter(|finding| finding.outcome.class == class).peekable();
+        if found.peek().is_none() {
+            continue;
+        }
+        let _ = write!(text, "\n## {title}\n\n");
+        for finding in found {
+            let said = &finding.outcome;
+            let service = finding.service.as_ref().map(|service| format!(" `{service}`")).unwrap_or_default();
+            let help = if said.help.is_empty() { String::new() } else { format!(" — {}", said.help) };
+            let _ = writeln!(text, "- {} {}{service}: {}{help}", said.code.0, at(finding, loaded), said.message);
+        }
+    }
+    if !mapped.carries.is_empty() {
+        text += "\n## Data to carry in\n\n";
+        for carry in &mapped.carries {
+            let _ = writeln!(text, "    appstack cp {} {stack}/{}", carry.from, carry.volume);
+        }
+    }
+    text += "\n## Every key\n\n| key | class | becomes |\n|---|---|---|\n";
+    for row in rows(mapped) {
+        let to = row.outcome.map_or(row.how, |said| if said.to.is_empty() { &said.message } else { &said.to });
+        let _ = writeln!(text, "| `{}` | {} | {} |", row.key.path, name(row.class), to.replace('|', "\\|"));
+    }
+    text
+}
+
+/// The score in a line.
+pub fn line(score: Score) -> String {
+    format!(
+        "{} keys: {} mapped, {} settled here, {} without meaning on a cluster, {} different, {} left out, {} refused",
+        score.keys(),
+        score.mapped,
+        score.resolved,
+        score.nothing,
+        score.approximated,
+        score.ignored,
+        score.refused
+    )
+}
