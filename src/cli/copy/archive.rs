@@ -143,8 +143,8 @@ impl Archive {
     fn read_records(&mut self) {
         let Some(at) = self.records.take() else { return };
         let text = String::from_utf8_lossy(self.held.get(at..).unwrap_or_default());
-        let sizes = text.lines().filter_map(|line| line.split_once(' ')?.1.strip_prefix("size=")?.parse().ok());
-        self.size = sizes.last();
+        let mut sizes = text.lines().filter_map(|line| line.split_once(' ')?.1.strip_prefix("size=")?.parse().ok());
+        self.size = sizes.next_back();
     }
 }
 

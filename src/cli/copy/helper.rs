@@ -221,7 +221,7 @@ mod tests {
         assert!(!pod["spec"]["affinity"].is_null());
         let container = &pod["spec"]["containers"][0];
         assert_eq!(container["securityContext"], template["spec"]["containers"][0]["securityContext"]);
-        assert_eq!(container["securityContext"]["runAsUser"], 999);
+        assert_eq!(pod["spec"]["securityContext"]["runAsUser"], 999);
         assert_eq!(
             (&pod["spec"]["restartPolicy"], &pod["spec"]["activeDeadlineSeconds"]),
             (&json!("Never"), &json!(600))

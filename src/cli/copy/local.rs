@@ -14,6 +14,9 @@ const PIECE: usize = 1 << 16;
 /// One end of a pipe from a thread into the async world, or back.
 pub(super) struct Pipe<T>(T);
 
+/// Pieces that come, and what is left of the last one.
+type Incoming = (mpsc::Receiver<Vec<u8>>, Vec<u8>);
+
 /// For a thread that writes.
 pub(super) fn writing() -> (Pipe<mpsc::Sender<Vec<u8>>>, mpsc::Receiver<Vec<u8>>) {
     let (sender, receiver) = mpsc::channel(PIECES);
@@ -21,7 +24,7 @@ pub(super) fn writing() -> (Pipe<mpsc::Sender<Vec<u8>>>, mpsc::Receiver<Vec<u8>>
 }
 
 /// For a thread that reads.
-pub(super) fn reading() -> (mpsc::Sender<Vec<u8>>, Pipe<(mpsc::Receiver<Vec<u8>>, Vec<u8>)>) {
+pub(super) fn reading() -> (mpsc::Sender<Vec<u8>>, Pipe<Incoming>) {
     let (sender, receiver) = mpsc::channel(PIECES);
     (sender, Pipe((receiver, Vec::new())))
 }
@@ -37,7 +40,7 @@ impl Write for Pipe<mpsc::Sender<Vec<u8>>> {
     }
 }
 
-impl Read for Pipe<(mpsc::Receiver<Vec<u8>>, Vec<u8>)> {
+impl Read for Pipe<Incoming> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let (receiver, left) = &mut self.0;
         while left.is_empty() {

@@ -110,7 +110,7 @@ impl Transfer<'_> {
         let received = self.receive(sender, is_file).await;
         let unpacked = unpacking.await.map_err(|error| Trouble::Io(error.to_string()))?;
         match (received, unpacked) {
-            (Err(Trouble::Io(_)), Err(error)) | (Ok(_), Err(error)) => Err(error.into()),
+            (Err(Trouble::Io(_)) | Ok(_), Err(error)) => Err(error.into()),
             (received, _) => Ok(said("out of", self.place, received?)),
         }
     }
@@ -191,18 +191,18 @@ impl Transfer<'_> {
             }
             Ok(archive.count)
         };
-        let (fed, _, err): (Result<Count, String>, _, _) = tokio::join!(
+        let (sent, _, err): (Result<Count, String>, _, _) = tokio::join!(
             async {
-                let fed = feed.await;
-                if fed.is_err() {
+                let sent = feed.await;
+                if sent.is_err() {
                     process.abort(); // what it has is not to be taken for the whole
                 }
-                fed
+                sent
             },
             text(stdout),
             text(stderr)
         );
-        let count = fed.map_err(Trouble::No)?;
+        let count = sent.map_err(Trouble::No)?;
         self.ended(&command, status, &err).await?;
         Ok(count)
     }
