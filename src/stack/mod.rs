@@ -14,7 +14,7 @@ pub mod names;
 pub mod neighbours;
 mod networks;
 mod patch;
-mod pod_security;
+pub(crate) mod pod_security;
 mod ports;
 pub mod reachability;
 pub mod requests;

@@ -7,7 +7,7 @@ use super::model::Problem;
 use crate::api::{NetworkMode, PodSecurity, Profile, SecurityContext, Service};
 
 /// Capabilities that Baseline lets a container add: the runtime's default set.
-pub(super) const BASELINE_CAPABILITIES: [&str; 13] = [
+pub(crate) const BASELINE_CAPABILITIES: [&str; 13] = [
     "AUDIT_WRITE",
     "CHOWN",
     "DAC_OVERRIDE",
@@ -24,7 +24,7 @@ pub(super) const BASELINE_CAPABILITIES: [&str; 13] = [
 ];
 
 /// Kernel parameters that are a pod's own, as Baseline lists them.
-pub(super) const SAFE_SYSCTLS: [&str; 10] = [
+pub(crate) const SAFE_SYSCTLS: [&str; 10] = [
     "kernel.shm_rmid_forced",
     "net.ipv4.ip_local_port_range",
     "net.ipv4.ip_local_reserved_ports",

@@ -5,43 +5,7 @@ use serde_json::{Value, json};
 use super::{Mapper, Of, code, field, known_images};
 use crate::api::{Capabilities, PodSecurity, PodTemplatePatch, Profile, SeccompProfile, SecurityContext, Service};
 use crate::compose::node::{Entry, Node};
-
-/// Capabilities that a service may add at the level Baseline: those that runtimes give anyway.
-///
-/// <https://kubernetes.io/docs/concepts/security/pod-security-standards/#baseline>
-const BASELINE: [&str; 13] = [
-    "AUDIT_WRITE",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "MKNOD",
-    "NET_BIND_SERVICE",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYS_CHROOT",
-];
-
-/// Settings of the kernel that every node lets a pod make.
-///
-/// <https://kubernetes.io/docs/tasks/administer-cluster/sysctl-cluster/#safe-and-unsafe-sysctls>
-const SAFE: [&str; 12] = [
-    "kernel.shm_rmid_forced",
-    "net.ipv4.ip_local_port_range",
-    "net.ipv4.tcp_syncookies",
-    "net.ipv4.ping_group_range",
-    "net.ipv4.ip_unprivileged_port_start",
-    "net.ipv4.ip_local_reserved_ports",
-    "net.ipv4.tcp_keepalive_time",
-    "net.ipv4.tcp_fin_timeout",
-    "net.ipv4.tcp_keepalive_intvl",
-    "net.ipv4.tcp_keepalive_probes",
-    "net.ipv4.tcp_rmem",
-    "net.ipv4.tcp_wmem",
-];
+use crate::stack::pod_security::{BASELINE_CAPABILITIES, SAFE_SYSCTLS};
 
 /// What such a service asks of its surroundings.
 const PRIVILEGED: &str = "where the cluster enforces Pod Security the namespace needs pod-security.kubernetes.io/enforce=privileged, and the operator --max-pod-security Privileged";
@@ -83,10 +47,11 @@ impl<'a> Mapper<'a> {
         for (name, entry) in of.node.entries("sysctls") {
             context.sysctls.insert(name.clone(), entry.value.printed().unwrap_or_default());
             let here = format!("{here}.sysctls.{name}");
-            if SAFE.contains(&name.as_str()) {
+            if SAFE_SYSCTLS.contains(&name.as_str()) {
                 self.says.mapped(entry, here);
             } else {
-                let message = "nodes let pods set it only if their kubelet allows it";
+                to.pod_security = Some(PodSecurity::Privileged);
+                let message = "nodes let pods set it only if their kubelet allows it, and the level Baseline does not";
                 let help = "start the kubelets with --allowed-unsafe-sysctls, or set it on the nodes";
                 self.says.approximated(entry, code::SYSCTL, here, message, help);
             }
@@ -141,7 +106,7 @@ impl<'a> Mapper<'a> {
             for item in of.node.items(key) {
                 let text = item.as_text().unwrap_or_default().to_uppercase();
                 let name = text.strip_prefix("CAP_").unwrap_or(&text).to_owned();
-                if key == "cap_add" && !BASELINE.contains(&name.as_str()) {
+                if key == "cap_add" && !BASELINE_CAPABILITIES.contains(&name.as_str()) {
                     to.pod_security = Some(PodSecurity::Privileged);
                     let message = format!("{name} is more than runtimes give: the service is at the level Privileged");
                     self.says.approximated(item, code::CAPABILITY, &here, &message, PRIVILEGED);
