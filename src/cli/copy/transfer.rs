@@ -191,18 +191,28 @@ impl Transfer<'_> {
             }
             Ok(archive.count)
         };
-        let (sent, _, err): (Result<Count, String>, _, _) = tokio::join!(
-            async {
-                let sent = feed.await;
-                if sent.is_err() {
-                    process.abort(); // what it has is not to be taken for the whole
-                }
-                sent
-            },
-            text(stdout),
-            text(stderr)
-        );
-        let count = sent.map_err(Trouble::No)?;
+        // Words of tar are read meanwhile, or it would wait for a reader; they are not waited for where what it has is not the whole.
+        let words = async { tokio::join!(text(stdout), text(stderr)) };
+        tokio::pin!(feed, words);
+        let mut said = None;
+        let sent: Result<Count, String> = tokio::select! {
+            sent = &mut feed => sent,
+            both = &mut words => {
+                said = Some(both);
+                feed.await
+            }
+        };
+        let count = match sent {
+            Ok(count) => count,
+            Err(why) => {
+                process.abort();
+                return Err(Trouble::No(why));
+            }
+        };
+        let (_, err) = match said {
+            Some(both) => both,
+            None => words.await,
+        };
         self.ended(&command, status, &err).await?;
         Ok(count)
     }
