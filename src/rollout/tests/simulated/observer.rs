@@ -14,7 +14,7 @@ use crate::api::Condition;
 use crate::child::{Child, ChildId, Kind, labels};
 use crate::render::Part;
 use crate::rollout::{Body, Delete, Plan, Step};
-use crate::stack::{Need, Scale};
+use crate::stack::{Need, Scale, names};
 
 type Seen = BTreeMap<ChildId, Arc<Child>>;
 
@@ -161,7 +161,7 @@ pub(super) fn respects_order(model: &Model, children: &Seen, plan: &Plan, unread
 }
 
 /// What the operator deletes may go: no data, nothing that pods read, and, while a service of the stack still runs an older template, none of what is for no
-/// service that the stack has.
+/// service that the stack has, but for who wrote a volume that another service is to write.
 pub(super) fn may_go(model: &Model, children: &Seen, delete: &Delete) {
     let (id, child) = (&delete.id, &delete.child);
     assert!(id.kind != Kind::Claim, "law: {id} holds data, and goes");
@@ -175,6 +175,14 @@ pub(super) fn may_go(model: &Model, children: &Seen, delete: &Delete) {
     let is_of_one =
         model.stack.services.contains_key(of[0]) || !of[1].is_empty() || child.has_label(labels::HISTORY_OF);
     if !is_shared || is_of_one || model.stack.stopped {
+        return;
+    }
+    // A volume with room for one writer has another writer now: the old one goes first.
+    let has_heir = model.stack.services.values().filter(|service| service.writes_exclusive_claim).any(|service| {
+        let mut volumes = service.mounts.iter().filter_map(|mount| mount.source.volume());
+        volumes.any(|volume| child.facts.claims.contains(&names::joined(&[&model.stack.name, volume])))
+    });
+    if id.kind.starts_pods() && has_heir {
         return;
     }
     for (name, service) in &model.stack.services {
