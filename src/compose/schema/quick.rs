@@ -309,6 +309,9 @@ mod tests {
             json!({"condition": "service_started"}),
             json!({"db": {"condition": "service_started"}}),
             json!({"soft": 1, "hard": 2}),
+            json!("a:b"),
+            json!("10"),
+            json!("${A}"),
         ];
         let (mut yes, mut no) = (0, 0);
         let mut compare = |value: Value| {

@@ -184,11 +184,14 @@ pub(super) fn may_go(model: &Model, children: &Seen, delete: &Delete) {
     if !is_shared || is_of_one || model.stack.stopped {
         return;
     }
-    // A volume with room for one writer has another writer now: the old one goes first.
-    let has_heir = model.stack.services.values().filter(|service| service.writes_exclusive_claim).any(|service| {
-        let mut volumes = service.mounts.iter().filter_map(|mount| mount.source.volume());
-        volumes.any(|volume| child.facts.claims.contains(&names::joined(&[&model.stack.name, volume])))
-    });
+    // A volume with room for one writer is to have another: the old one goes before the new one starts, and not while that runs as it is wanted.
+    let has_heir =
+        model.stack.services.iter().filter(|(_, service)| service.writes_exclusive_claim).any(|(name, service)| {
+            let mut volumes = service.mounts.iter().filter_map(|mount| mount.source.volume());
+            let takes = volumes.any(|volume| child.facts.claims.contains(&names::joined(&[&model.stack.name, volume])));
+            let runs = |live: &Arc<Child>| is_revision(live, &service.revision) && live.facts.spec_replicas != Some(0);
+            takes && !workload(model, name).and_then(|id| children.get(id)).is_some_and(runs)
+        });
     if id.kind.starts_pods() && has_heir {
         return;
     }
