@@ -12,6 +12,7 @@
 //! | [`rollout`] | what may happen now (pure) |
 //! | [`report`] | what we say about it (pure) |
 //! | [`controller`] | everything that touches the API server |
+//! | [`ops`] | for those who run the operator: metrics, probes |
 //! | [`yaml`] | YAML as values that know their place (pure) |
 //! | [`compose`] | Compose files as one project (pure but for reading files) |
 //! | [`cli`] | the commands, one file each |
@@ -23,6 +24,7 @@ pub mod cli;
 pub mod compose;
 pub mod controller;
 pub mod generate;
+pub mod ops;
 pub mod render;
 pub mod report;
 pub mod rollout;

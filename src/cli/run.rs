@@ -1,9 +1,11 @@
 //! `appstack run`: the operator.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use kube::client::ClientBuilder;
 use kube::config::{InferConfigError, KubeConfigOptions};
 use kube::{Client, Config};
 use tracing_subscriber::EnvFilter;
@@ -11,6 +13,8 @@ use tracing_subscriber::EnvFilter;
 use super::validate::level;
 use crate::api::PodSecurity;
 use crate::controller::{self, Options};
+use crate::ops::requests::Counting;
+use crate::ops::{Ops, server};
 use crate::render::Settings;
 
 /// Namespace of the pod we run in, where there is one.
@@ -31,6 +35,9 @@ pub struct RunArgs {
     /// Seconds after which a lease that is not renewed is free
     #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(2..=600))]
     lease_term: u64,
+    /// Where /healthz, /readyz and /metrics answer, such as 0.0.0.0:8080 [default: nowhere]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
     /// The highest Pod Security level that a stack may ask for
     #[arg(long, value_name = "LEVEL", default_value = "Baseline", value_parser = level)]
     max_pod_security: PodSecurity,
@@ -138,9 +145,16 @@ async fn serve(args: RunArgs) -> Result<(), String> {
     let mut config = config(None).await.map_err(nowhere)?;
     config.read_timeout = Some(controller::SILENCE);
     config.reset_reader_on_write = true; // or the time that a connection sat idle would count
-    let client = Client::try_from(config).map_err(|error| nowhere(error.into()))?;
+    let ops = Ops::default();
+    let client = ClientBuilder::try_from(config).map_err(|error| nowhere(error.into()))?;
+    let client = client.with_layer(&Counting(ops.metrics.clone())).build();
+    if let Some(address) = args.listen {
+        let listener = server::bind(address).await?;
+        tracing::info!(%address, "probes and metrics");
+        tokio::spawn(server::serve(listener, ops.clone()));
+    }
     let stop = stop_signal().map_err(|error| format!("could not listen for signals: {error}"))?;
-    controller::run(client, options(args), stop).await.map_err(|error| error.to_string())
+    controller::run(client, options(args), ops, stop).await.map_err(|error| error.to_string())
 }
 
 /// A client of the cluster that KUBECONFIG, a pod's service account, or `context` names.

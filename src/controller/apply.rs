@@ -13,7 +13,7 @@ use super::store::StackKey;
 use crate::api::AppStack;
 use crate::child::digest::Digest;
 use crate::child::{Child, ChildId, Kind, ReplicasOwner, labels};
-use crate::render::{Children, Wanted};
+use crate::render::{Children, Part, Wanted};
 use crate::rollout::{Body, Gone, Guard, Refusal, RefusalKind, Write, refusal_of_size};
 use crate::stack::Stack;
 
@@ -46,6 +46,7 @@ pub(super) async fn apply(
     let mut applied = Applied::Done;
     let mut failed: BTreeSet<&ChildId> = BTreeSet::new();
     let mut changed: BTreeSet<Kind> = BTreeSet::new();
+    let before = context.store.children(key);
     // A stack and its children reach us by watches of their own: of one that was deleted we may hear last. Then it is the garbage collector that has taken its
     // workloads, and what we made again would run until it takes that as well.
     let lost: Vec<&ChildId> = writes.iter().filter(|write| memory.is_lost(write)).map(|write| &write.id).collect();
@@ -90,8 +91,15 @@ pub(super) async fn apply(
                         Body::Scale { .. } | Body::Grow { .. } => (wanted.digest, None),
                     };
                     memory.took(&write.id, sent, stated, &got);
+                    if memory.is_repair(&write.id, wanted.digest, before.get(&write.id).map(AsRef::as_ref)) {
+                        context.ops.metrics.repaired(write.id.kind);
+                    }
                     changed.insert(write.id.kind);
-                    tracing::info!(stack = %key, child = %write.id, action = action(&write.body), "applied");
+                    let service = match &wanted.part {
+                        Part::Service(name) => Some(name.as_str()),
+                        _ => None,
+                    };
+                    tracing::info!(stack = %key, service, child = %write.id, action = action(&write.body), "applied");
                 }
                 Err(failure) => {
                     failed.insert(&write.id);

@@ -11,12 +11,16 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use crate::ops::Ops;
+use crate::ops::needs::LEASE;
+
 /// A lease that may be held.
 pub struct Lock {
     api: Api<Lease>,
     name: String,
     identity: String,
     term: Duration,
+    ops: Ops,
     /// The foreign lease as last seen, and since when it has not moved.
     seen: Option<(LeaseSpec, Instant)>,
 }
@@ -53,7 +57,14 @@ impl Leadership {
 impl Lock {
     /// The lease `name` for `identity`. A holder that does not renew it for `term` has lost it.
     pub fn new(client: Client, namespace: &str, name: &str, identity: &str, term: Duration) -> Self {
-        Lock { api: Api::namespaced(client, namespace), name: name.into(), identity: identity.into(), term, seen: None }
+        let api = Api::namespaced(client, namespace);
+        Lock { api, name: name.into(), identity: identity.into(), term, ops: Ops::default(), seen: None }
+    }
+
+    /// Says there whether it is held, and what is wrong with it.
+    pub fn reports_to(self, ops: Ops) -> Self {
+        ops.needs.expect(LEASE);
+        Lock { ops, ..self }
     }
 
     /// Holds the lease from when it is free for as long as a [`Leadership`] lives, then gives it back.
@@ -63,7 +74,9 @@ impl Lock {
             let pace = self.term / 5;
             loop {
                 let asked = Instant::now();
-                match timeout(pace, self.claim()).await {
+                let answer = timeout(pace, self.claim()).await;
+                self.report(&answer);
+                match answer {
                     Ok(Ok(true)) => {
                         until.send_replace(Some(asked + self.term * 4 / 5));
                     }
@@ -83,6 +96,18 @@ impl Lock {
             }
         });
         (Leadership(leadership), task)
+    }
+
+    fn report(&self, answer: &Result<kube::Result<bool>, tokio::time::error::Elapsed>) {
+        let Ops { metrics, needs } = &self.ops;
+        match answer {
+            Ok(Ok(leads)) => {
+                metrics.leads(*leads);
+                needs.noted(LEASE, if *leads { "held: this one leads" } else { "standing by: another one leads" });
+            }
+            Ok(Err(error)) => needs.lacks(LEASE, format!("could not be renewed: {error}")),
+            Err(_) => needs.lacks(LEASE, "the API server did not answer in time".into()),
+        }
     }
 
     /// Creates, renews or takes over the lease. A foreign one is dead once it has not moved for its own term by our clock.

@@ -15,7 +15,7 @@ use crate::api::AppStack;
 use crate::child::digest::Digest;
 use crate::child::{Child, ChildId, Kind};
 use crate::render::{Children, render};
-use crate::rollout::{Body, Guard, Plan, Refusal, RefusalKind, Settled, Write};
+use crate::rollout::{Body, Guard, Plan, Refusal, RefusalKind, Settled, Step, Until, Write};
 use crate::stack::{Problems, Stack, check, requests};
 
 /// Failures in a row after which one is worth a word in the status: a hiccup is over before anybody has read of it.
@@ -32,6 +32,10 @@ pub struct Memory {
     retries: BTreeMap<ChildId, Retry>,
     /// Writes that the server took and reads back otherwise.
     pub(super) settled: BTreeMap<ChildId, Settled>,
+    /// Services that are held back, since when, and what they waited for last.
+    held: BTreeMap<String, (Instant, Until)>,
+    /// Children that were seen as they are wanted, and what that was.
+    in_place: BTreeMap<ChildId, Digest>,
     /// Workloads that were there, but for those that we have deleted ourselves.
     workloads: BTreeSet<ChildId>,
     /// When holding the stack, or letting it go, is to be tried again.
@@ -148,11 +152,46 @@ impl Memory {
                 self.workloads.insert(id.clone());
             }
         }
+        let Some(Ok((_, wanted))) = self.rendered.as_ref().map(|rendered| &rendered.model) else { return };
+        for (id, wanted) in wanted {
+            let is_in_place = children.get(id).is_some_and(|child| child.digest == Some(wanted.digest));
+            if is_in_place && self.in_place.get(id) != Some(&wanted.digest) {
+                self.in_place.insert(id.clone(), wanted.digest);
+            }
+        }
+    }
+
+    /// Takes in who is held back; returns the services that no longer are, each by what it waited for last and how long it waited in all.
+    pub(super) fn let_through(&mut self, plan: &Plan, now: Instant) -> Vec<(&'static str, Duration)> {
+        let mut through = Vec::new();
+        for (name, step) in &plan.steps {
+            match (step, self.held.get_mut(name)) {
+                (Step::Hold(waits), Some((_, last))) => *last = waits.last().map_or(*last, |wait| wait.until),
+                (Step::Hold(waits), None) => {
+                    if let Some(wait) = waits.last() {
+                        self.held.insert(name.clone(), (now, wait.until));
+                    }
+                }
+                (Step::Apply | Step::Done, Some((since, last))) => {
+                    through.push((last.name(), now - *since));
+                    self.held.remove(name);
+                }
+                _ => {}
+            }
+        }
+        self.held.retain(|name, _| plan.steps.contains_key(name));
+        through
+    }
+
+    /// Whether a child that is written was once as it is wanted now, and is not: then somebody else has changed or deleted it.
+    pub(super) fn is_repair(&self, id: &ChildId, wanted: Digest, before: Option<&Child>) -> bool {
+        self.in_place.get(id) == Some(&wanted) && before.and_then(|child| child.digest) != Some(wanted)
     }
 
     /// A child was deleted by us.
     pub(super) fn deleted(&mut self, id: &ChildId) {
         self.workloads.remove(id);
+        self.in_place.remove(id);
     }
 
     /// Whether this write makes a workload again that somebody else has deleted.

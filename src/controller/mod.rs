@@ -15,6 +15,7 @@ mod publish;
 pub mod queue;
 pub mod reconcile;
 mod run;
+mod standings;
 pub mod store;
 mod teardown;
 #[cfg(test)]

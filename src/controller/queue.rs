@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::backoff::delay;
 
@@ -41,7 +41,10 @@ pub struct Queue<K> {
 
 #[derive(Debug, Default)]
 struct Place {
-    queued: bool,
+    /// Since when it waits for its turn.
+    queued: Option<Instant>,
+    /// How long it has waited for the pass that runs.
+    waited: Duration,
     running: bool,
     again: Option<Why>,
     failures: u32,
@@ -65,10 +68,10 @@ impl<K: Clone + Ord + Hash> Queue<K> {
             place.again = if place.again == Some(Why::Spec) { place.again } else { Some(why) };
             return;
         }
-        if place.queued || place.retry.is_some_and(|at| at > now) {
+        if place.queued.is_some() || place.retry.is_some_and(|at| at > now) {
             return;
         }
-        place.queued = true;
+        place.queued = Some(now);
         self.ready.push_back(key);
     }
 
@@ -88,12 +91,23 @@ impl<K: Clone + Ord + Hash> Queue<K> {
         }
         let key = self.ready.pop_front()?;
         let place = self.places.get_mut(&key)?;
-        (place.queued, place.running) = (false, true);
+        place.waited = place.queued.take().map_or(Duration::ZERO, |since| now - since);
+        place.running = true;
         self.running += 1;
         if let Some(at) = place.timer.take() {
             self.timers.remove(&(at, key.clone()));
         }
         Some(key)
+    }
+
+    /// How long the stack that was started has waited for its turn.
+    pub fn waited(&self, key: &K) -> Duration {
+        self.places.get(key).map_or(Duration::ZERO, |place| place.waited)
+    }
+
+    /// How many wait for their turn.
+    pub fn waiting(&self) -> usize {
+        self.ready.len()
     }
 
     /// The pass over `key` has ended. `jitter` is in 0..1.

@@ -19,6 +19,7 @@ use super::teardown;
 use super::writer::Writer;
 use crate::api::{AppStack, AppStackStatus};
 use crate::child::labels;
+use crate::ops::Ops;
 use crate::render::{Children, Part};
 use crate::report::{self, Subject};
 use crate::rollout::{Delete, Parts, Plan, Seen, Write, plan};
@@ -39,6 +40,8 @@ pub struct Context {
     pub writer: Writer,
     /// The only way to speak.
     pub publisher: Publisher,
+    /// What is kept for those who run the operator.
+    pub ops: Ops,
     /// The operator's flags.
     pub options: Options,
     /// What is known of each stack besides what the API server keeps. Losing it costs requests, never correctness.
@@ -135,6 +138,9 @@ async fn roll_out(
                 now: time,
             },
         );
+        for (until, waited) in memory.let_through(&plan, now) {
+            context.ops.metrics.gate(until, waited);
+        }
         let due = memory.due(&plan, now);
         if due.is_empty() || rounds == ROUNDS {
             let left_over = !due.is_empty();

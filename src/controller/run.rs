@@ -15,10 +15,14 @@ use super::lease::Lock;
 use super::publish::Publisher;
 use super::queue::{Outcome, Queue};
 use super::reconcile::{Context, reconcile};
+use super::standings::Standings;
 use super::store::{StackKey, Store};
 use super::watch;
 use super::writer::Writer;
 use crate::api::PodSecurity;
+use crate::ops::Ops;
+use crate::ops::metrics::Pass;
+use crate::ops::needs::SilenceOf;
 use crate::render::Settings;
 
 /// Stacks looked at at once.
@@ -59,8 +63,9 @@ pub enum RunError {
 const LEASE: &str = "appstack-operator";
 
 /// Runs until `stop` resolves or the lease is lost. Running passes are given a few seconds to end, and the lease is given back.
-pub async fn run(client: Client, options: Options, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+pub async fn run(client: Client, options: Options, ops: Ops, stop: impl Future<Output = ()>) -> Result<(), RunError> {
     let lock = Lock::new(client.clone(), &options.lease_namespace, LEASE, &options.identity, options.lease_term);
+    let lock = lock.reports_to(ops.clone());
     let (mut leadership, lease) = lock.hold();
     tokio::pin!(stop);
     let (wakes, mut woken) = mpsc::unbounded_channel();
@@ -71,8 +76,11 @@ pub async fn run(client: Client, options: Options, stop: impl Future<Output = ()
         store,
         writer,
         memories: Mutex::new(HashMap::new()),
+        ops: ops.clone(),
         options,
     });
+    ops.metrics.collect(Box::new(SilenceOf(ops.needs.clone())));
+    ops.metrics.collect(Box::new(Standings(context.store.clone())));
     // A stand-by watches too, so that it can take over at once.
     let watches = watch::start(&client, context.options.watch_namespace.as_deref(), &context, &wakes);
     tracing::info!(identity = context.options.identity, "waiting for the lease");
@@ -88,16 +96,27 @@ pub async fn run(client: Client, options: Options, stop: impl Future<Output = ()
             && let Some(key) = queue.start(Instant::now())
         {
             let context = context.clone();
+            ops.metrics.turn(queue.waited(&key));
             passes.spawn(async move {
+                let begin = Instant::now();
                 // A panic must end as a failed pass: its stack would never be looked at again.
                 let pass = std::panic::AssertUnwindSafe(reconcile(&context, &key)).catch_unwind();
-                let outcome = pass.await.unwrap_or_else(|_| {
+                let outcome = pass.await;
+                let how = match &outcome {
+                    Ok(Outcome::Settled) => Pass::Settled,
+                    Ok(Outcome::At(_)) => Pass::Later,
+                    Ok(Outcome::Failed) => Pass::Failed,
+                    Err(_) => Pass::Panicked,
+                };
+                context.ops.metrics.pass(how, begin.elapsed());
+                let outcome = outcome.unwrap_or_else(|_| {
                     tracing::error!(stack = %key, "a pass ended in a panic; this is a bug of the operator");
                     Outcome::Failed
                 });
                 (key, outcome)
             });
         }
+        ops.metrics.queued(queue.waiting());
         let timer = queue.next_timer();
         tokio::select! {
             Some((key, why)) = woken.recv() => queue.wake(key, why, Instant::now()),

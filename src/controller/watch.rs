@@ -18,6 +18,7 @@ use super::queue::Why;
 use super::reconcile::Context;
 use super::store::{StackKey, Written};
 use crate::child::{Child, Kind, labels};
+use crate::ops::needs::{self, STACKS};
 
 /// A watch that went quiet behind a load balancer is noticed after this long.
 const WATCH_SECONDS: u32 = 200;
@@ -47,7 +48,9 @@ pub(super) fn start(
     wakes: &UnboundedSender<Wake>,
 ) -> JoinSet<()> {
     let mut watches = JoinSet::new();
+    context.ops.needs.expect(STACKS);
     for kind in Kind::ALL {
+        context.ops.needs.expect(kind.names().kind);
         let api: Api<Child> = match namespace {
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
             None => Api::all_with(client.clone(), &kind),
@@ -83,7 +86,14 @@ pub(super) fn start(
             .default_backoff()
             .boxed();
         while let Some(event) = events.next().await {
-            let Ok(event) = event else { continue };
+            let event = match event {
+                Ok(event) => event,
+                Err(error) => {
+                    context.ops.needs.lacks(STACKS, needs::lack(STACKS, &error));
+                    continue;
+                }
+            };
+            heard(&context, STACKS, &event);
             for stack in context.store.stack_event(event) {
                 let _ = wakes.send((stack, Why::Spec));
             }
@@ -102,14 +112,17 @@ async fn follow(kind: Kind, api: &Api<Child>, context: &Context, wakes: &Unbound
             Ok(event) => {
                 // The beginning of a list is told before the server has answered.
                 known |= !matches!(event, Event::Init);
+                heard(context, kind.names().kind, &event);
                 (context.store.child_event(kind, event), false)
             }
             Err(error) if kind.definition().is_some() && is_not_for_us(&error) => {
                 tracing::info!(%kind, %error, "this kind cannot be had here");
+                context.ops.needs.spared(kind.names().kind, "cannot be had here, and need not be");
                 (context.store.kind_missing(kind), true)
             }
             Err(error) => {
                 tracing::warn!(%kind, %error, "watch interrupted");
+                context.ops.needs.lacks(kind.names().kind, needs::lack(kind.names().kind, &error));
                 (Vec::new(), false)
             }
         };
@@ -121,6 +134,13 @@ async fn follow(kind: Kind, api: &Api<Child>, context: &Context, wakes: &Unbound
         }
     }
     known
+}
+
+/// A watch brings something. Its beginning is told before the server has answered, and a list is whole only at its end.
+fn heard<T>(context: &Context, name: &'static str, event: &Event<T>) {
+    if !matches!(event, Event::Init | Event::InitApply(_)) {
+        context.ops.needs.heard(name);
+    }
 }
 
 /// Not known here, or not to this operator: an older ClusterRole does not name the kind. Nothing else waits for it.

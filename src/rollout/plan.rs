@@ -78,12 +78,21 @@ pub enum Until {
     Ready,
 }
 
+impl Until {
+    /// As in a spec.
+    pub fn name(self) -> &'static str {
+        match self {
+            Until::Holds(Condition::Started) => "Started",
+            Until::Holds(Condition::Healthy) => "Healthy",
+            Until::Holds(Condition::Completed) => "Completed",
+            Until::Ready => "Ready",
+        }
+    }
+}
+
 impl std::fmt::Display for Until {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Until::Holds(condition) => write!(f, "{condition:?}"),
-            Until::Ready => f.write_str("Ready"),
-        }
+        f.write_str(self.name())
     }
 }
 

@@ -113,6 +113,11 @@ impl Store {
         self.lock().stacks.get(key)
     }
 
+    /// All stacks as last seen.
+    pub fn stacks(&self) -> Vec<Arc<Written>> {
+        self.lock().stacks.all().cloned().collect()
+    }
+
     /// The stacks of a namespace, as those who wait for them see them.
     pub fn neighbours(&self, namespace: &str) -> Arc<Neighbours> {
         self.lock().stacks.neighbours(namespace)

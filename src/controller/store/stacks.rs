@@ -119,6 +119,10 @@ impl Stacks {
         self.seen.get(key).cloned()
     }
 
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Written>> {
+        self.seen.values()
+    }
+
     pub(super) fn keys(&self) -> impl Iterator<Item = StackKey> {
         self.seen.keys().cloned()
     }

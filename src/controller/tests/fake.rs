@@ -22,6 +22,7 @@ use crate::controller::reconcile::{Context, reconcile};
 use crate::controller::run::Options;
 use crate::controller::store::{StackKey, Store};
 use crate::controller::writer::Writer;
+use crate::ops::Ops;
 use crate::render::Settings;
 
 /// Where the namespace is kept.
@@ -247,6 +248,7 @@ pub(super) fn context(client: Client, until: Option<Instant>) -> Context {
             rendering: Settings::default(),
         },
         memories: Mutex::default(),
+        ops: Ops::default(),
     }
 }
 
