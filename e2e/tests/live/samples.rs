@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use e2e::observer::Seen;
 use e2e::operator::Operator;
 use e2e::samples::{Sample, stack_of};
 use e2e::verdict::{Running, broken_edges, problems};
-use e2e::{Kind, Live, json, live};
+use e2e::{Kind, Live, budget, json, live};
 use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client};
@@ -70,25 +69,13 @@ async fn roll_out_within_budget(t: &Live, documents: &[Value], name: &str) {
         "{name}: {services} services, {statuses} statuses; {children} children, {writes} writes and {reads} reads of them"
     );
     assert!(writes + reads <= children + 2, "{name}: {children} children, and\n{requests}");
-    let said = said(&t.observer.of(Kind::AppStack, name).await);
-    assert!(statuses <= services + 2, "{name}: {services} services, {statuses} statuses:\n{said}\nof\n{requests}");
-}
-
-/// What each version of a status said, a line each.
-fn said(history: &[Seen]) -> String {
-    let line = |seen: &Seen| {
-        let status = &seen.object["status"];
-        let service = |(name, service): (&str, &Value)| {
-            let words = ["/state", "/reason", "/ready", "/updated", "/message"]
-                .map(|field| service.pointer(field).map(Value::to_string));
-            format!("{name}: {}", words.into_iter().flatten().collect::<Vec<_>>().join(" "))
-        };
-        let services: Vec<String> = json::entries(status, "/services").map(service).collect();
-        format!("{} {}; {}", seen.version, status["summary"], services.join(", "))
-    };
-    let mut lines: Vec<String> = history.iter().map(line).collect();
-    lines.dedup();
-    lines.join("\n")
+    let history = t.observer.of(Kind::AppStack, name).await;
+    let most = budget::statuses(services, &history);
+    let told = budget::told(&history);
+    assert!(
+        statuses <= most,
+        "{name}: {services} services, {statuses} statuses, {most} allowed:\n{told}of\n{requests}"
+    );
 }
 
 #[test]
