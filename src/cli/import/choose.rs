@@ -23,6 +23,9 @@ pub(super) struct ChoiceArgs {
     /// How published ports are exposed: ClusterIP, NodePort or LoadBalancer
     #[arg(long, value_name = "TYPE", default_value = "LoadBalancer", value_parser = publish)]
     publish: PublishType,
+    /// The class of Ingress that takes in the requests of routes
+    #[arg(long, value_name = "NAME")]
+    ingress_class: Option<String>,
     /// What a bound path becomes: volume, ephemeral, config, hostpath or drop
     #[arg(long, value_name = "PATH=WHAT", value_parser = bind)]
     bind: Vec<(String, BindAs)>,
@@ -95,6 +98,7 @@ impl ChoiceArgs {
             registry: self.registry.clone(),
             tag: self.tag.clone(),
             publish: self.publish,
+            ingress_class: self.ingress_class.clone(),
             binds: self.bind.iter().cloned().collect(),
             volumes: self.volume.iter().cloned().collect(),
             default_size: self.default_size.clone(),

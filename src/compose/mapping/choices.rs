@@ -45,6 +45,8 @@ pub struct Choices {
     pub tag: Option<String>,
     /// How published ports are exposed.
     pub publish: PublishType,
+    /// The class of Ingress that routes belong to, where the project names no other and no gateway.
+    pub ingress_class: Option<String>,
     /// What bound paths become, by path as in the file or as a whole.
     pub binds: BTreeMap<String, BindAs>,
     /// What volumes become.
@@ -83,6 +85,7 @@ impl Default for Choices {
             registry: None,
             tag: None,
             publish: PublishType::LoadBalancer,
+            ingress_class: None,
             binds: BTreeMap::new(),
             volumes: BTreeMap::new(),
             default_size: "1Gi".to_owned(),

@@ -102,6 +102,8 @@ codes! {
     HOST_ALIAS = "C1219";
     /// A port that is none.
     EXPOSE = "C1220";
+    /// A label for kompose or k8ify.
+    HINT = "C1221";
 }
 
 codes! {
