@@ -93,7 +93,7 @@ fn much_of_one_thing_takes_no_longer_than_much_of_many() {
     ];
     for (name, files) in cases {
         let (_, took) = play(&files);
-        assert!(took < Duration::from_secs(30), "{name}: {took:?}");
+        assert!(took < Duration::from_secs(120), "{name}: {took:?}");
     }
 }
 

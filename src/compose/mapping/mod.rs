@@ -350,7 +350,8 @@ impl<'a> Mapper<'a> {
             return self.says.nothing(entry, "only x-appstack is read");
         }
         let fate = table::fate(path);
-        if fate.is_none() && path.last() == Some(&"x-appstack") {
+        let reads_own = matches!(path.as_slice(), ["x-appstack"] | ["services" | "volumes", _, "x-appstack"]);
+        if path.last() == Some(&"x-appstack") && !reads_own {
             let help = "write it under a service, a volume, or at the top of the file";
             return self.says.refused(entry, code::EXTENSION, "x-appstack says nothing here", help);
         }
