@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::api::PublishType;
+use crate::api::{AccessMode, PublishType};
 use crate::compose::problem::Code;
 
 /// What a folder or file of the computer becomes.
@@ -27,8 +27,21 @@ pub enum VolumeAs {
     Claim,
     /// The same, writable on all nodes.
     ReadWriteMany,
+    /// The same, for one pod at a time.
+    ReadWriteOncePod,
     /// Storage that goes with the pod.
     Ephemeral,
+}
+
+impl VolumeAs {
+    /// Who may mount the claim, where that was chosen.
+    pub(super) fn access_mode(self) -> Option<AccessMode> {
+        match self {
+            VolumeAs::ReadWriteMany => Some(AccessMode::ReadWriteMany),
+            VolumeAs::ReadWriteOncePod => Some(AccessMode::ReadWriteOncePod),
+            VolumeAs::Claim | VolumeAs::Ephemeral => None,
+        }
+    }
 }
 
 /// The choices; services, volumes and paths by their names in Compose.
