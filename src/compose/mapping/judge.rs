@@ -34,16 +34,16 @@ impl Mapper<'_> {
         while let Some(number) = open.pop_front() {
             is_open.get_mut(number).into_iter().for_each(|is_open| *is_open = false);
             let mut changed = false;
-            let Some((taker, from, read_only, _)) = takes.get(number) else { continue };
+            let Some((receiver, from, read_only, _)) = takes.get(number) else { continue };
             let Some(from) = self.spec.services.get(&self.services.get(from)) else { continue };
             let (given, pod_security) = (from.mounts.clone(), from.pod_security);
-            let Some(to) = self.spec.services.get_mut(&self.services.get(taker)) else { continue };
+            let Some(to) = self.spec.services.get_mut(&self.services.get(receiver)) else { continue };
             for (path, mount) in given {
                 if mount.tmpfs.is_some() || mount.ephemeral.is_some() || to.mounts.contains_key(&path) {
                     continue;
                 }
                 if to.mounts.len() >= MOST_MOUNTS {
-                    too_many.insert(taker);
+                    too_many.insert(receiver);
                     break;
                 }
                 let may_write = mount.volume.is_some() || mount.host_path.is_some();
@@ -54,7 +54,7 @@ impl Mapper<'_> {
                 to.mounts.insert(path, Mount { read_only, seed: None, ..mount });
                 changed = true;
             }
-            for number in by_giver.get(taker).into_iter().flatten().filter(|_| changed) {
+            for number in by_giver.get(receiver).into_iter().flatten().filter(|_| changed) {
                 if let Some(is_open) = is_open.get_mut(*number).filter(|is_open| !**is_open) {
                     *is_open = true;
                     open.push_back(*number);

@@ -52,9 +52,9 @@ impl Mapper<'_> {
                 .or_insert_with(|| MadeSecret { name: name.clone(), data: BTreeMap::new() });
             let size = self.kept.sizes.entry(name.clone()).or_default();
             let next = self.kept.next.entry((name.clone(), key.to_owned())).or_insert(1);
-            let mut tries = (*next..).map(|number| (number, numbered(key, number, 253)));
+            let mut candidates = (*next..).map(|number| (number, numbered(key, number, 253)));
             let is_free = |key: &String| made.data.get(key).is_none_or(|other| other == value);
-            let (tried, free) = tries.find(|(_, key)| is_free(key)).unwrap_or_default();
+            let (tried, free) = candidates.find(|(_, key)| is_free(key)).unwrap_or_default();
             let is_there = made.data.contains_key(&free);
             if is_there || made.data.is_empty() || *size + free.len() + value.len() <= LARGEST {
                 if !is_there {
