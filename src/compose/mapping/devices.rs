@@ -89,7 +89,7 @@ impl<'a> Mapper<'a> {
             match key.as_str() {
                 "capabilities" | "driver" | "count" | "device_ids" => {}
                 "options" => {
-                    self.says.ignored(entry, code::DEVICE_PLUGIN, "device plugins take no options of a pod", "")
+                    self.says.ignored(entry, code::DEVICE_PLUGIN, "device plugins take no options of a pod", "");
                 }
                 _ => self.says.nothing(entry, "Compose passes over it"),
             }
