@@ -27,7 +27,7 @@ const ONCE: &str = "--once";
 fn main() {
     let mut args = std::env::args().skip_while(|arg| arg != ONCE);
     if let (Some(_), Some(folder)) = (args.next(), args.next()) {
-        return once(folder.into());
+        return once(Path::new(&folder));
     }
     let text = big();
     let folder = std::env::temp_dir().join(format!("appstack-bench-{}", std::process::id()));
@@ -67,8 +67,8 @@ fn written(mapped: &Mapped, loaded: &Loaded) -> Vec<String> {
     texts
 }
 
-fn once(folder: PathBuf) {
-    let loaded = load(&Disk, &Options { folder: folder.clone(), ..Options::default() });
+fn once(folder: &Path) {
+    let loaded = load(&Disk, &Options { folder: folder.to_owned(), ..Options::default() });
     let mut keys = 0;
     if loaded.project.is_some() {
         let mapped = mapped(&loaded, &Disk);
