@@ -128,6 +128,7 @@ pub async fn run(client: Client, options: Options, ops: Ops, stop: impl Future<O
     };
     if ended.is_ok() {
         tracing::info!("stopping");
+        context.publisher.hasten();
         let rest = async {
             while passes.join_next().await.is_some() {}
             context.publisher.settled().await;

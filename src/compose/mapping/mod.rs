@@ -18,10 +18,10 @@
 //! | [`leaks`], [`finder`] | whether a value of a Secret is in the stack |
 //! | [`ports`], [`networks`] | `ports`, `expose`; `networks`, `network_mode`, names, `dns`, `extra_hosts` |
 //! | [`volumes`], [`mounts`], [`storage`] | `volumes` of the project; `volumes`, `tmpfs`, `volumes_from` of services; what is known of them so far |
-//! | [`binds`], [`project_files`] | folders and files of this computer; `configs`, `secrets` |
+//! | [`binds`], [`project_files`], [`copies`] | folders and files of this computer; `configs`, `secrets`; what of them a command copies |
 //! | [`judge`] | what all users of a volume decide together |
 //! | [`health`], [`order`], [`hooks`], [`update`] | `healthcheck`; `depends_on`, `restart`, Jobs; hooks and stopping; `update_config` |
-//! | [`own`], [`extension`] | `x-appstack` |
+//! | [`own`], [`extension`], [`hints`] | `x-appstack`; labels that kompose and k8ify read |
 //! | [`texts`], [`hosts`] | what values dial |
 //! | [`resources`], [`devices`], [`placement`], [`security`] | limits, devices; nodes; users and rights |
 
@@ -29,6 +29,7 @@ mod binds;
 pub mod choices;
 pub mod code;
 mod command;
+mod copies;
 mod credentials;
 mod devices;
 mod env;
@@ -36,6 +37,7 @@ mod extension;
 mod finder;
 mod health;
 mod hide;
+mod hints;
 mod hooks;
 mod hosts;
 mod image;
@@ -71,6 +73,12 @@ mod volumes;
 mod credential_tests;
 #[cfg(test)]
 mod file_tests;
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod silent_project;
+#[cfg(test)]
+mod silent_tests;
 #[cfg(test)]
 mod storage_tests;
 #[cfg(test)]
@@ -166,6 +174,7 @@ struct Mapper<'a> {
     spec: AppStackSpec,
     storage: storage::Storage<'a>,
     made: BTreeMap<String, MadeSecret>,
+    kept: made::Kept,
     carries: Vec<Carry>,
     comments: BTreeMap<String, String>,
     texts: Texts<'a>,
@@ -219,6 +228,7 @@ impl<'a> Mapper<'a> {
             spec: AppStackSpec::default(),
             storage: storage::Storage::default(),
             made: BTreeMap::new(),
+            kept: made::Kept::default(),
             carries: Vec::new(),
             comments: BTreeMap::new(),
             texts: Texts::of(project),
@@ -239,6 +249,7 @@ impl<'a> Mapper<'a> {
         if self.choices.publish != PublishType::ClusterIP {
             self.spec.publish = Some(Publish { r#type: Some(self.choices.publish), ..Publish::default() });
         }
+        self.spec.ingress_class_name.clone_from(&self.choices.ingress_class);
         self.own_of_project();
         self.all_networks();
         self.all_volumes();
@@ -270,6 +281,8 @@ impl<'a> Mapper<'a> {
         self.resources(&of, &mut service);
         self.placement(&of, &mut service);
         self.security(&of, &mut service);
+        self.copies(&of, &mut service);
+        self.hints(&of, &mut service);
         self.own(&of, &mut service);
         self.says.service = None;
         self.spec.services.insert(self.services.get(name), service);
@@ -337,6 +350,11 @@ impl<'a> Mapper<'a> {
             return self.says.nothing(entry, "only x-appstack is read");
         }
         let fate = table::fate(path);
+        let reads_own = matches!(path.as_slice(), ["x-appstack"] | ["services" | "volumes", _, "x-appstack"]);
+        if path.last() == Some(&"x-appstack") && !reads_own {
+            let help = "write it under a service, a volume, or at the top of the file";
+            return self.says.refused(entry, code::EXTENSION, "x-appstack says nothing here", help);
+        }
         if !matches!(fate, Some(Fate::To(_)) | None) {
             return self.say_fate(entry.into(), fate);
         }
@@ -390,6 +408,20 @@ impl<'a> Mapper<'a> {
         let secrets = self.made.into_values().collect();
         Mapped { stack, secrets, carries: self.carries, comments: self.comments, account, findings }
     }
+}
+
+/// The names of the fields that `x-appstack` may have: of the project, of a service, of a volume.
+pub fn extension_fields() -> [Vec<String>; 3] {
+    let names = |schema: schemars::Schema| {
+        let fields =
+            schema.get("properties").and_then(serde_json::Value::as_object).map(|fields| fields.keys().cloned());
+        fields.into_iter().flatten().collect()
+    };
+    [
+        names(schemars::schema_for!(own::OfProject)),
+        names(schemars::schema_for!(own::OfService)),
+        names(schemars::schema_for!(volumes::Extension)),
+    ]
 }
 
 /// Annotation of the stack: names of Compose that Kubernetes does not take, as `services/My_App=my-app`.

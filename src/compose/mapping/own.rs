@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Mapper, Of, field};
@@ -10,9 +11,9 @@ use crate::api::{
 };
 
 /// What a service may say, in the words of the stack.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-struct OfService {
+pub(super) struct OfService {
     autoscale: Option<Autoscale>,
     mode: Option<Mode>,
     publish: Option<Publish>,
@@ -23,9 +24,9 @@ struct OfService {
 }
 
 /// What the project may say, in the words of the stack.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-struct OfProject {
+pub(super) struct OfProject {
     publish: Option<Publish>,
     gateway: Option<Gateway>,
     ingress_class_name: Option<String>,
@@ -66,6 +67,9 @@ impl<'a> Mapper<'a> {
     pub(super) fn own_of_project(&mut self) {
         let Some(entry) = self.project.root.entry("x-appstack").filter(|entry| !entry.value.is_null()) else { return };
         let Some(said) = self.extension::<OfProject>(entry) else { return };
+        if said.gateway.is_some() {
+            self.spec.ingress_class_name = None;
+        }
         take(&mut self.spec.publish, said.publish);
         take(&mut self.spec.gateway, said.gateway);
         take(&mut self.spec.ingress_class_name, said.ingress_class_name);

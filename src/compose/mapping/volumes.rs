@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::choices::VolumeAs;
@@ -15,9 +16,10 @@ use crate::compose::project;
 use crate::compose::units;
 
 /// `x-appstack` of a volume.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Extension {
+pub(super) struct Extension {
+    #[schemars(with = "Option<String>")]
     size: Option<Quantity>,
     storage_class_name: Option<String>,
     access_mode: Option<AccessMode>,
@@ -42,8 +44,10 @@ impl<'a> Mapper<'a> {
             // kompose reads them there too.
             let hint = |key: &str| service.find(&["labels", key]).and_then(Node::printed);
             let (size, class) = (hint("kompose.volume.size"), hint("kompose.volume.storage-class-name"));
-            for name in project::uses(service, "volumes") {
+            let names: BTreeSet<&str> = project::uses(service, "volumes").into_iter().collect();
+            for name in names {
                 used.insert(name);
+                *self.storage.users.entry(name).or_default() += 1;
                 if size.is_some() || class.is_some() {
                     self.storage.hints.insert(name, (size.clone(), class.clone()));
                 }
@@ -111,8 +115,7 @@ impl<'a> Mapper<'a> {
                 let size = volume.size.unwrap_or_else(|| self.default_size());
                 return Declared::Ephemeral(size, volume.storage_class_name);
             }
-            VolumeAs::ReadWriteMany => volume.access_mode = Some(AccessMode::ReadWriteMany),
-            VolumeAs::Claim => {}
+            chosen => volume.access_mode = chosen.access_mode().or(volume.access_mode),
         }
         self.add_volume(&label, volume);
         Declared::Volume { name: label, is_external: false }
