@@ -1,6 +1,6 @@
 //! The operator's permissions in the cluster, exactly as they are shipped.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
@@ -25,22 +25,28 @@ pub async fn operator(cluster: &Cluster) {
     let printed = Command::new(appstack()).arg("rbac").output().expect("appstack rbac");
     let role: Value =
         serde_saphyr::from_str(&String::from_utf8_lossy(&printed.stdout)).expect("`appstack rbac` prints YAML");
-    let account =
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT, "namespace": "default"}});
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": ACCOUNT},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role["metadata"]["name"]},
         "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": "default"}],
     });
-    for object in [&role, &account, &binding] {
+    for object in [&role, &binding] {
         apply(&client, object).await;
     }
+    account(cluster, &client, ("default", ACCOUNT), &cluster.operator_kubeconfig).await;
+}
+
+/// Writes a kubeconfig of a service account, which is made where it is missing, and has the rights that others give it.
+pub async fn account(cluster: &Cluster, client: &Client, (namespace, name): (&str, &str), file: &Path) {
+    let account =
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}});
+    apply(client, &account).await;
     let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 36_000}});
-    let request = Request::new("/api/v1/namespaces/default/serviceaccounts")
-        .create_subresource("token", ACCOUNT, &PostParams::default(), body.to_string().into_bytes())
+    let request = Request::new(format!("/api/v1/namespaces/{namespace}/serviceaccounts"))
+        .create_subresource("token", name, &PostParams::default(), body.to_string().into_bytes())
         .expect("a request");
-    let token: Value = client.request(request).await.expect("a token for the operator");
-    write(cluster, field::text(&token, "/status/token"));
+    let token: Value = client.request(request).await.expect("a token");
+    write(cluster, field::text(&token, "/status/token"), file);
 }
 
 async fn apply(client: &Client, object: &Value) {
@@ -54,13 +60,12 @@ async fn apply(client: &Client, object: &Value) {
     api.patch(field::name(object), &how, &Patch::Apply(object)).await.unwrap_or_else(|e| panic!("{object}: {e}"));
 }
 
-fn write(cluster: &Cluster, token: &str) {
+fn write(cluster: &Cluster, token: &str, file: &Path) {
     let mut config = Kubeconfig::read_from(&cluster.kubeconfig).expect("the administrator's kubeconfig");
     for user in &mut config.auth_infos {
         user.auth_info = Some(serde_json::from_value(json!({"token": token})).expect("a user"));
     }
-    let file = &cluster.operator_kubeconfig;
-    std::fs::create_dir_all(file.parent().expect("a folder")).expect("the folder of the operator's kubeconfig");
+    std::fs::create_dir_all(file.parent().expect("a folder")).expect("the folder of a kubeconfig");
     let yaml = serde_saphyr::to_string(&config).expect("a kubeconfig is YAML");
     std::fs::write(file, yaml).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
 }

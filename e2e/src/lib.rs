@@ -21,7 +21,7 @@ pub mod dice;
 pub mod expected;
 pub mod gate;
 pub mod gateway_api;
-mod grant;
+pub mod grant;
 pub mod json;
 pub mod kinds;
 pub mod kstatus;

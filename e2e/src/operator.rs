@@ -72,9 +72,9 @@ impl Operator {
         let log = File::options().create(true).append(true).open(log).expect("the operator's log");
         let process = Command::new(appstack())
             .args(["run", "--watch-namespace", namespace, "--log-format", "text"])
-            // The same identity takes its lease up again at once; a new one would wait for the term of a killed process.
-            .args(["--identity", &format!("e2e-{namespace}")])
             .args(args)
+            // The same identity takes its lease up again at once; a new one would wait for the term of a killed process.
+            .env("POD_NAME", format!("e2e-{namespace}"))
             .envs(env.iter().map(|(k, v)| (k, v)))
             .env("KUBECONFIG", kubeconfig)
             .stdin(Stdio::null())

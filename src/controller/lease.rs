@@ -105,6 +105,9 @@ impl Lock {
                 metrics.leads(*leads);
                 needs.noted(LEASE, if *leads { "held: this one leads" } else { "standing by: another one leads" });
             }
+            Ok(Err(kube::Error::Api(status))) => {
+                needs.lacks(LEASE, format!("could not be renewed: {}", status.message));
+            }
             Ok(Err(error)) => needs.lacks(LEASE, format!("could not be renewed: {error}")),
             Err(_) => needs.lacks(LEASE, "the API server did not answer in time".into()),
         }

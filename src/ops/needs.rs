@@ -89,21 +89,19 @@ impl Needs {
 /// What a failed watch lacks, for whoever can give it.
 pub fn lack(kind: &str, error: &watcher::Error) -> String {
     use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
-    let code = match error {
+    let status = match error {
         InitialListFailed(kube::Error::Api(status))
         | WatchStartFailed(kube::Error::Api(status))
-        | WatchFailed(kube::Error::Api(status)) => status.code,
-        WatchError(status) => status.code,
-        _ => 0,
+        | WatchFailed(kube::Error::Api(status))
+        | WatchError(status) => status,
+        other => return other.to_string(),
     };
-    match (code, kind) {
+    match (status.code, kind) {
         (404, STACKS) => {
             "the CustomResourceDefinition is not installed: apply crds/appstack.yaml of this version".to_owned()
         }
-        (403, _) => {
-            format!("not allowed to list and watch: apply the roles of this version (`appstack rbac`); {error}")
-        }
-        _ => error.to_string(),
+        (403, _) => format!("apply the roles of this version (`appstack rbac`): {}", status.message),
+        _ => status.message.clone(),
     }
 }
 

@@ -25,6 +25,7 @@ mod neighbours;
 mod order;
 mod ownership;
 mod pod_security;
+mod probes;
 mod publish;
 mod quiet;
 mod reach;
