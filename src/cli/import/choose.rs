@@ -7,7 +7,7 @@ use crate::compose::mapping::choices::{BindAs, Choices, VolumeAs};
 
 /// What the project becomes where it can become more than one stack.
 #[derive(Args, Clone, Debug)]
-pub(super) struct ChoiceArgs {
+pub struct ChoiceArgs {
     /// A code, or one of hostpath, hostnetwork, hostipc, hostpid, privileged, that is no failure
     #[arg(long, value_name = "CODE")]
     allow: Vec<String>,
@@ -88,7 +88,7 @@ enum Anonymous {
 }
 
 impl ChoiceArgs {
-    pub(super) fn choices(&self) -> Choices {
+    pub(in crate::cli) fn choices(&self) -> Choices {
         Choices {
             allow: self.allow.iter().cloned().collect(),
             images: self.image.iter().cloned().collect(),

@@ -16,7 +16,7 @@
 //! | [`credentials`], [`secrecy`], [`template`] | which values are credentials, and how they stand in others |
 //! | [`hide`], [`shell`] | credentials in command lines |
 //! | [`leaks`], [`finder`] | whether a value of a Secret is in the stack |
-//! | [`ports`], [`networks`] | `ports`, `expose`; `networks`, `network_mode`, names, `dns`, `extra_hosts` |
+//! | [`ports`], [`networks`], [`renames`] | `ports`, `expose`; `networks`, `network_mode`, names, `dns`, `extra_hosts` |
 //! | [`volumes`], [`mounts`], [`storage`] | `volumes` of the project; `volumes`, `tmpfs`, `volumes_from` of services; what is known of them so far |
 //! | [`binds`], [`project_files`] | folders and files of this computer; `configs`, `secrets` |
 //! | [`judge`] | what all users of a volume decide together |
@@ -53,6 +53,7 @@ mod placement;
 mod ports;
 mod process;
 mod project_files;
+mod renames;
 mod resources;
 pub mod says;
 mod secrecy;
@@ -280,6 +281,7 @@ impl<'a> Mapper<'a> {
         self.scan_configs();
         self.infer_ports();
         self.infer_names();
+        self.old_names();
         self.take_volumes();
         self.share_env();
         self.leaks();
