@@ -296,6 +296,9 @@ fn up_takes_a_stack_as_it_is_written_with_its_secrets() {
         assert!(up.out.starts_with("Secret shop-key: created\nAppStack shop: created\n"), "{up:?}");
         assert!(up.out.ends_with("shop is ready: 1/1\n"), "{up:?}");
         assert_silent(&up, &["hunter2"]);
+        let down = run(&t, &["down", "shop"]).await;
+        let kept = "kept, as `appstack up` made it: Secret shop-key;";
+        assert!(down.code == Some(0) && down.err.contains(kept), "{down:?}");
         let labelled =
             eventually(SOON, "the Secret", async || secrets(&t).await.pop().ok_or_else(|| "none".to_owned()));
         assert_eq!(labelled.await.1, [("key".to_owned(), "hunter2".to_owned())]);

@@ -26,7 +26,7 @@ pub struct ChoiceArgs {
     /// What a bound path becomes: volume, ephemeral, config, hostpath or drop
     #[arg(long, value_name = "PATH=WHAT", value_parser = bind)]
     bind: Vec<(String, BindAs)>,
-    /// What a volume becomes: claim, rwx or ephemeral
+    /// What a volume becomes: claim, rwx, ephemeral, or secret, which is one that exists already
     #[arg(long, value_name = "NAME=WHAT", value_parser = volume)]
     volume: Vec<(String, VolumeAs)>,
     /// How much a volume holds that does not say so
@@ -65,6 +65,9 @@ pub struct ChoiceArgs {
     /// Anonymous volumes are kept: volume
     #[arg(long, value_enum, value_name = "WHAT")]
     anonymous: Option<Anonymous>,
+    /// Secrets get a hash of what is in them in their names, so that another value rolls out like any change
+    #[arg(long)]
+    secret_hash: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -109,6 +112,7 @@ impl ChoiceArgs {
             no_requests: self.requests.is_some(),
             http_probes: self.probes.is_some(),
             anonymous_volumes: self.anonymous.is_some(),
+            secret_hash: self.secret_hash,
         }
     }
 }
@@ -156,7 +160,8 @@ fn volume(text: &str) -> Result<(String, VolumeAs), String> {
         "claim" => VolumeAs::Claim,
         "rwx" => VolumeAs::ReadWriteMany,
         "ephemeral" => VolumeAs::Ephemeral,
-        _ => return Err("must be claim, rwx or ephemeral".to_owned()),
+        "secret" => VolumeAs::Secret,
+        _ => return Err("must be claim, rwx, ephemeral or secret".to_owned()),
     };
     Ok((name, what))
 }

@@ -194,25 +194,23 @@ fn conflicts(status: &Status) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Secrets and ConfigMaps that `up` made for this stack and that are not in the files any more.
-pub(super) async fn orphans(client: &Client, namespace: &str, stack: &str, kept: &[Item]) -> kube::Result<Vec<Orphan>> {
+/// Secrets and ConfigMaps that `up` made for this stack and that are not in the files any more. Kinds that the caller may not list have none.
+pub(super) async fn orphans(client: &Client, namespace: &str, stack: &str, kept: &[Item]) -> Vec<Orphan> {
+    let mut found = marked(client, namespace, stack).await;
+    found.retain(|orphan| !kept.iter().any(|item| item.kind == orphan.kind && item.name == orphan.name));
+    found
+}
+
+/// All that `up` made for this stack beside it, as far as the caller may see it.
+pub(super) async fn marked(client: &Client, namespace: &str, stack: &str) -> Vec<Orphan> {
     let ours = ListParams::default().labels(&format!("{MADE_FOR}={stack}"));
     let mut found = Vec::new();
     for kind in ["Secret", "ConfigMap"] {
         let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource(kind));
-        match api.list_metadata(&ours).await {
-            Ok(list) => {
-                let names = list.items.iter().map(ResourceExt::name_any);
-                let gone = names.filter(|name| !kept.iter().any(|item| item.kind == kind && item.name == *name));
-                found.extend(gone.map(|name| Orphan { kind, name, api: api.clone() }));
-            }
-            Err(error) if is_refused(&error) => {
-                eprintln!("note: what is left over of {kind}s is not known: {}", words(&error, namespace));
-            }
-            Err(error) => return Err(error),
-        }
+        let list = api.list_metadata(&ours).await.map(|list| list.items).unwrap_or_default();
+        found.extend(list.iter().map(|object| Orphan { kind, name: object.name_any(), api: api.clone() }));
     }
-    Ok(found)
+    found
 }
 
 /// What nobody needs any more.

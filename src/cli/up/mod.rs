@@ -139,9 +139,16 @@ async fn up(args: &UpArgs, given: &Given, asked: &Asked, phase: &Cell<Phase>) ->
             return Ok(no(&against));
         }
     }
-    let orphans = apply::orphans(&asked.client, &asked.namespace, &asked.name, &items).await?;
+    let orphans = apply::orphans(&asked.client, &asked.namespace, &asked.name, &items).await;
     if args.dry_run.is_dry() {
         return dry(args, asked, makes_namespace, &items, &orphans).await;
+    }
+    if stack_is_new(&items) {
+        let stuck = reach::without_class(&asked.client, &given.stack).await;
+        if !stuck.is_empty() {
+            let all = stuck.join(", ");
+            eprintln!("note: no StorageClass of this cluster is the default, so these volumes wait for one: {all}");
+        }
     }
     phase.set(Phase::Applying);
     let live = items.last().and_then(|stack| typed(stack.live.as_ref()));
@@ -205,6 +212,10 @@ async fn plan(given: &Given, asked: &Asked) -> kube::Result<Result<(bool, Vec<It
     }
     items.push(stack);
     Ok(Ok((!is_there, items)))
+}
+
+fn stack_is_new(items: &[Item]) -> bool {
+    items.last().is_some_and(|stack| stack.live.is_none())
 }
 
 /// What would become of it.
@@ -312,4 +323,19 @@ async fn left_over(args: &UpArgs, orphans: &[Orphan], is_done: bool) -> kube::Re
         );
     }
     Ok(())
+}
+
+/// What `up` has made for a stack that is gone, in a line; nothing where the caller may not see it.
+pub(super) async fn left_by(asked: &Asked) -> Option<String> {
+    let left = apply::marked(&asked.client, &asked.namespace, &asked.name).await;
+    let names: Vec<String> = left.iter().map(Orphan::words).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "kept, as `appstack up` made it: {}; `kubectl delete secret,configmap -n {} -l {}={}` deletes it",
+            names.join(", "),
+            asked.namespace,
+            apply::MADE_FOR,
+            asked.name
+        )
+    })
 }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::ListParams;
+use kube::api::{ListParams, PartialObjectMeta};
 use kube::{Api, Client, ResourceExt};
 use tokio::time::{Instant, sleep};
 
-use crate::api::API_VERSION;
+use crate::api::{API_VERSION, AppStack};
 use crate::controller::{LEASE, lease::WATCHES};
 
 /// The one command that makes a cluster know stacks and looks after them.
@@ -52,6 +53,28 @@ pub(super) async fn operator(client: &Client, namespace: &str) -> kube::Result<R
         held.retain(|before| again.iter().any(|lease| lease.resource_version() == before.resource_version()));
     }
     Ok(nobody())
+}
+
+/// Volumes of a stack that nothing on this cluster will ever fill with storage: they name no class, and no class is the default. None where the caller may
+/// not see that.
+pub(super) async fn without_class(client: &Client, stack: &AppStack) -> Vec<String> {
+    let needs = stack
+        .spec
+        .volumes
+        .iter()
+        .filter(|(_, volume)| volume.storage_class_name.is_none() && volume.claim_name.is_none());
+    let names: Vec<String> = needs.map(|(name, _)| name.clone()).collect();
+    if names.is_empty() {
+        return names;
+    }
+    let classes = Api::<StorageClass>::all(client.clone()).list_metadata(&ListParams::default()).await;
+    let is_default = |class: &PartialObjectMeta<StorageClass>| {
+        class.annotations().get("storageclass.kubernetes.io/is-default-class").is_some_and(|is| is == "true")
+    };
+    match classes {
+        Ok(classes) if !classes.items.iter().any(is_default) => names,
+        _ => Vec::new(),
+    }
 }
 
 /// The leases that somebody holds who looks after this namespace; none if the caller may not see them.

@@ -29,6 +29,8 @@ pub enum VolumeAs {
     ReadWriteMany,
     /// Storage that goes with the pod.
     Ephemeral,
+    /// A Secret that exists already: files that are only read.
+    Secret,
 }
 
 /// The choices; services, volumes and paths by their names in Compose.
@@ -73,6 +75,8 @@ pub struct Choices {
     pub http_probes: bool,
     /// Anonymous volumes are kept as volumes.
     pub anonymous_volumes: bool,
+    /// Secrets that are made have a hash of what is in them in their names: another value is another name, and rolls out like any change.
+    pub secret_hash: bool,
 }
 
 impl Default for Choices {
@@ -97,6 +101,7 @@ impl Default for Choices {
             no_requests: false,
             http_probes: false,
             anonymous_volumes: false,
+            secret_hash: false,
         }
     }
 }

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
+
 use super::{MadeSecret, Mapper, names};
-use crate::api::Secret;
+use crate::api::{AppStackSpec, Secret};
+use crate::child::digest::Digest;
 
 /// What the API server lets a Secret hold.
 ///
@@ -68,10 +71,25 @@ impl Mapper<'_> {
 
     /// Whether a secret of the project that exists already has this name.
     fn is_external(&self, name: &str) -> bool {
+        if self.storage.secrets.contains(name) {
+            return true;
+        }
         self.project.root.entries("secrets").any(|(own, entry)| {
             entry.value.get("external").is_some_and(crate::compose::node::Node::is_true)
                 && self.secrets.get(own) == name
         })
+    }
+}
+
+/// Gives each Secret a name with a hash of what is in it, and the stack these names.
+pub(super) fn with_hashes(made: &mut [MadeSecret], spec: &mut AppStackSpec) {
+    for secret in made {
+        let hash = Digest::of(&json!(secret.data)).hex8();
+        let name = format!("{}-{hash}", secret.name);
+        for named in spec.secrets.values_mut().filter(|named| named.secret_name == secret.name) {
+            named.secret_name.clone_from(&name);
+        }
+        secret.name = name;
     }
 }
 
@@ -100,6 +118,23 @@ mod tests {
         let choices = Choices::default();
         let mut mapper = Mapper::new(loaded.project.as_ref().unwrap(), &loaded, &files, &choices);
         check(&mut mapper);
+    }
+
+    #[test]
+    fn another_value_is_another_name_where_that_is_asked() {
+        let of = |password: &str, secret_hash| {
+            let text =
+                format!("name: shop\nservices: {{a: {{image: 'a:1', environment: {{PASSWORD: {password}}}}}}}\n");
+            let choices = Choices { secret_hash, ..Choices::default() };
+            let mapped = super::super::tests::mapped_with(&[("compose.yaml", &text)], &choices);
+            assert_eq!(mapped.secrets[0].name, mapped.stack.spec.secrets["shop"].secret_name);
+            assert_eq!(mapped.stack.spec.services["a"].secret_env["PASSWORD"].secret, "shop");
+            mapped.secrets[0].name.clone()
+        };
+        assert_eq!(of("hunter2", false), "shop");
+        assert_eq!(of("hunter2", true), of("hunter2", true));
+        assert_ne!(of("hunter2", true), of("hunter3", true));
+        assert!(of("hunter2", true).starts_with("shop-"));
     }
 
     const SHOP: &str = "name: shop\nservices: {a: {image: a:1}}\n";

@@ -389,7 +389,10 @@ impl<'a> Mapper<'a> {
         }
         let (account, mut findings) = self.says.end();
         findings.sort_by_key(|finding| (finding.at.file, finding.at.start));
-        let secrets = self.made.into_values().collect();
+        let mut secrets: Vec<MadeSecret> = self.made.into_values().collect();
+        if self.choices.secret_hash {
+            made::with_hashes(&mut secrets, &mut stack.spec);
+        }
         Mapped { stack, secrets, carries: self.carries, comments: self.comments, account, findings }
     }
 }

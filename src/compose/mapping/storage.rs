@@ -40,6 +40,8 @@ pub(super) struct Storage<'a> {
     pub(super) contexts: BTreeSet<&'a Path>,
     /// Size and class of volumes by the labels of services that mount them.
     pub(super) hints: BTreeMap<&'a str, (Option<String>, Option<String>)>,
+    /// Secrets that stand for volumes: their names in the stack and in the namespace.
+    pub(super) secrets: BTreeSet<String>,
 }
 
 /// What a volume of the project became.
@@ -58,6 +60,8 @@ pub(super) enum Declared {
     Folder(PathBuf),
     /// Storage that goes with each pod.
     Ephemeral(Quantity, Option<String>),
+    /// The secret of the stack with this name.
+    Secret(String),
     /// It cannot be.
     Refused,
 }
