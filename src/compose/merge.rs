@@ -35,7 +35,7 @@ pub fn merge(base: Node, over: Node, trail: &Trail<'_>, notes: &mut Notes) -> No
         },
         Rule::Sequence => {
             let at = if base.is_null() { over.at } else { base.at };
-            let (below, above) = (sequence(base), sequence(over));
+            let (below, above) = (sequence(base, notes), sequence(over, notes));
             Node::new(at, Holds::List(append(below, above, at, trail, notes)))
         }
         Rule::Keys => mapped(base, &over, &[], trail, notes),
@@ -172,7 +172,7 @@ fn append(mut below: Vec<Node>, above: Vec<Node>, at: At, trail: &Trail<'_>, not
 }
 
 /// A map as `key=value`, sorted; a text as a list of one.
-fn sequence(node: Node) -> Vec<Node> {
+fn sequence(node: Node, notes: &mut Notes) -> Vec<Node> {
     match node.holds {
         Holds::List(items) => items,
         Holds::Text(_) => vec![node],
@@ -185,7 +185,11 @@ fn sequence(node: Node) -> Vec<Node> {
                     Holds::List(values) => {
                         items.extend(values.iter().map(|value| (pair(value), Node::text(value.at, pair(value)))));
                     }
-                    _ => items.push((pair(&entry.value), Node::text(pair_at(&entry), pair(&entry.value)))),
+                    _ => {
+                        let at = pair_at(&entry);
+                        notes.template_of_pair(&key, entry.value.at, at);
+                        items.push((pair(&entry.value), Node::text(at, pair(&entry.value))));
+                    }
                 }
             }
             items.sort_by(|a, b| a.0.cmp(&b.0));

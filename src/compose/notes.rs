@@ -170,6 +170,14 @@ impl Notes {
         })
     }
 
+    /// Notes that the value at `from` is now in an item `NAME=VALUE` at `to`.
+    pub fn template_of_pair(&mut self, name: &str, from: At, to: At) {
+        let of = self.templates.get(&(from.file, from.start)).filter(|_| from != to);
+        if let Some((text, scope)) = of.map(|of| (format!("{name}={}", of.text), of.scope)) {
+            self.template(to, text, scope);
+        }
+    }
+
     /// Notes how a value with variables stands in the file.
     pub fn template(&mut self, at: At, text: String, scope: usize) {
         if at.is_written() {

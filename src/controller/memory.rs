@@ -36,6 +36,8 @@ pub struct Memory {
     workloads: BTreeSet<ChildId>,
     /// When holding the stack, or letting it go, is to be tried again.
     pub(super) hold_again: Option<Instant>,
+    /// Its namespace is being deleted, which cannot be taken back: no order is kept there.
+    pub(super) is_namespace_going: bool,
     /// Uid and generation that were reported as unreadable.
     unread: Option<(Option<String>, i64)>,
 }

@@ -75,11 +75,17 @@ pub async fn reconcile(context: &Context, key: &StackKey) -> Outcome {
                 (report::invalid(problems, generation, &before, Timestamp::now()), Outcome::Settled)
             }
             (Ok((model, wanted)), None) => {
-                teardown::hold(context, key, &seen, model, &mut memory, context.options.refusal_retry).await;
+                let retry = context.options.refusal_retry;
+                teardown::hold(context, key, &seen, model, &mut memory, retry).await;
                 let Some((plan, next)) = roll_out(context, key, stack, model, wanted, &mut memory).await else {
                     context.remember(key, memory);
                     return Outcome::Settled; // what has changed has woken us again
                 };
+                if memory.is_namespace_going
+                    && let Some(now) = context.store.stack(key)
+                {
+                    teardown::hold(context, key, &now, model, &mut memory, retry).await;
+                }
                 let children = context.store.children(key);
                 let parts = Parts::of(wanted, &children);
                 let walls = stack.annotations().get(report::PROOF).and_then(|proof| proof.parse().ok());
@@ -152,7 +158,10 @@ async fn roll_out(
             Applied::Done => {}
             Applied::Superseded => return None,
             Applied::Deposed => return Some((plan, Outcome::Failed)),
-            Applied::NamespaceGoing => return Some((plan, Outcome::Settled)),
+            Applied::NamespaceGoing => {
+                memory.is_namespace_going = true;
+                return Some((plan, Outcome::Settled));
+            }
         }
     }
 }

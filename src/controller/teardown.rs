@@ -21,7 +21,7 @@ use crate::stack::Stack;
 /// Rounds of deleting in one pass: an autoscaler, its workload, what is beside pods, walls, and one to see that nothing is left.
 const ROUNDS: usize = 5;
 
-/// Sees to it that a stack is held that is to go in order, and no other. Where that fails, it is tried again after `retry`, and the rollout goes on.
+/// Sees to it that a stack is held that is to go in order, and no other: none whose namespace goes, with the operator's lease perhaps, after which nobody could let it go. Where that fails, it is tried again after `retry`, and the rollout goes on.
 pub(super) async fn hold(
     context: &Context,
     key: &StackKey,
@@ -30,7 +30,7 @@ pub(super) async fn hold(
     memory: &mut Memory,
     retry: Duration,
 ) {
-    let wanted = stack.teardown == Teardown::Ordered;
+    let wanted = stack.teardown == Teardown::Ordered && !memory.is_namespace_going;
     if wanted == is_held(seen) || memory.hold_again.is_some_and(|due| due > Instant::now()) {
         memory.hold_again = memory.hold_again.filter(|_| wanted != is_held(seen));
         return;

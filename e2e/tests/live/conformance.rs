@@ -202,8 +202,10 @@ fn kstatus_calls_a_stack_failed_only_when_a_failed_job_leaves_nothing_to_wait_fo
             web["dependsOn"] = json!({"migrate": {}});
             let migrate =
                 json!({"image": "migrate:1", "mode": "Job", "env": {"SIM_EXIT_CODE": code, "SIM_RUN_FOR": "200ms"}});
-            // Slow, and nobody waits for it: the stack is not given up while it comes up.
-            let others = json!({"migrate": migrate, "web": web, "slow": service("slow:1", 4000, &[]), "more": service("more:1", 1500, &["slow"])});
+            // Nobody waits for it, and it comes up when the test says so: until then the stack is not given up.
+            let slow = json!({"image": "slow:1", "env": {"SIM_MODE": "never-ready"}});
+            let others =
+                json!({"migrate": migrate, "web": web, "slow": slow, "more": service("more:1", 500, &["slow"])});
             stack("shop", &others)
         };
         let mut stages = Stages { t: &t, seen: 0, judged: 0, last: String::new() };
@@ -211,6 +213,10 @@ fn kstatus_calls_a_stack_failed_only_when_a_failed_job_leaves_nothing_to_wait_fo
         t.space.apply_object(&of("3")).await;
         wait_state(&t, "shop", "web", "Failed").await;
         stages.were("a failed Job while others come up", &[IN_PROGRESS]).await;
+        let pods = t.space.list(Kind::Pod).await;
+        let slow = pods.iter().find(|p| json::label(p, "appstack.dev/service") == "slow").expect("a pod of slow");
+        let up = json!({"metadata": {"annotations": {"sim.appstack.dev/mode": "none"}}});
+        t.space.edit(Kind::Pod, json::name(slow), up).await;
         stages.stalled("ServicesFailed").await;
         stages.were("a failed Job, and all others are up", &[IN_PROGRESS, FAILED]).await;
         assert_eq!(t.space.status("shop").await["services"]["more"]["state"], "Ready");

@@ -227,8 +227,7 @@ fn a_stack_that_must_not_be_waited_for_is_let_go_at_once() {
 #[test]
 fn a_namespace_goes_with_its_stacks_whatever_their_order() {
     live("teardown_namespace", async |t| {
-        // Its lease lies elsewhere, as that of an operator in a namespace of its own: it does not go with what it looks after.
-        let _operator = t.space.operator().args(&["--lease-namespace", "default"]).start();
+        let _operator = t.space.operator().start();
         up(&t, "Ordered").await;
         let namespaces: kube::Api<k8s_openapi::api::core::v1::Namespace> = kube::Api::all(t.space.client.clone());
         let begin = Instant::now();

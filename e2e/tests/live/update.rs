@@ -20,13 +20,17 @@ async fn says(t: &Live, service: &str, words: &str) {
     .await;
 }
 
+/// Short, and longer than pods take to start there: one that is still being started when its deadline passes is progress, and takes the failure back.
+fn short_deadline() -> &'static str {
+    if e2e::cluster::Cluster::get().real { "25s" } else { "4s" }
+}
+
 // "Deadlines for kinds without progressDeadlineSeconds are the operator's, at the exact instant"
 #[test]
 fn a_stateful_set_and_a_daemon_set_fail_at_their_deadlines_with_those_behind_them_and_heal() {
     live("update_deadlines", async |t| {
         let _operator = t.space.operator().start();
-        // A pod that is still being started when its deadline passes is progress, and takes the failure back.
-        let deadline = if e2e::cluster::Cluster::get().real { "25s" } else { "4s" };
+        let deadline = short_deadline();
         let shop = |mode: &str| {
             let (env, update) = (json!({"SIM_MODE": mode}), json!({"deadline": deadline}));
             shop(&json!({
@@ -116,7 +120,8 @@ fn a_rollout_that_fails_is_rolled_back_with_its_config_and_not_tried_again() {
     live("update_rollback", async |t| {
         let mut operator = t.space.operator().start();
         let shop = |tag: &str, mode: &str| {
-            let (env, update) = (json!({"SIM_MODE": mode}), json!({"deadline": "4s", "onFailure": "Rollback"}));
+            let (env, update) =
+                (json!({"SIM_MODE": mode}), json!({"deadline": short_deadline(), "onFailure": "Rollback"}));
             let mounts = |path: &str, more: &Value| {
                 let mut mounts = json!({"/c": {"config": "conf"}});
                 if !more.is_null() {

@@ -23,10 +23,13 @@ pub struct ChoiceArgs {
     /// How published ports are exposed: ClusterIP, NodePort or LoadBalancer
     #[arg(long, value_name = "TYPE", default_value = "LoadBalancer", value_parser = publish)]
     publish: PublishType,
+    /// The class of Ingress that takes in the requests of routes
+    #[arg(long, value_name = "NAME")]
+    ingress_class: Option<String>,
     /// What a bound path becomes: volume, ephemeral, config, hostpath or drop
     #[arg(long, value_name = "PATH=WHAT", value_parser = bind)]
     bind: Vec<(String, BindAs)>,
-    /// What a volume becomes: claim, rwx, ephemeral, or secret, which is one that exists already
+    /// What a volume becomes: claim, rwx (all nodes mount it), rwop (one pod mounts it at a time), ephemeral, or secret (one that exists already)
     #[arg(long, value_name = "NAME=WHAT", value_parser = volume)]
     volume: Vec<(String, VolumeAs)>,
     /// How much a volume holds that does not say so
@@ -98,6 +101,7 @@ impl ChoiceArgs {
             registry: self.registry.clone(),
             tag: self.tag.clone(),
             publish: self.publish,
+            ingress_class: self.ingress_class.clone(),
             binds: self.bind.iter().cloned().collect(),
             volumes: self.volume.iter().cloned().collect(),
             default_size: self.default_size.clone(),
@@ -159,9 +163,10 @@ fn volume(text: &str) -> Result<(String, VolumeAs), String> {
     let what = match what.as_str() {
         "claim" => VolumeAs::Claim,
         "rwx" => VolumeAs::ReadWriteMany,
+        "rwop" => VolumeAs::ReadWriteOncePod,
         "ephemeral" => VolumeAs::Ephemeral,
         "secret" => VolumeAs::Secret,
-        _ => return Err("must be claim, rwx, ephemeral or secret".to_owned()),
+        _ => return Err("must be claim, rwx, rwop, ephemeral or secret".to_owned()),
     };
     Ok((name, what))
 }

@@ -9,9 +9,7 @@ use super::mounts::{Wish, data_folder};
 use super::storage::{Files, Placed};
 use super::volumes::empty;
 use super::{Carry, Mapper, Of, code, made};
-use crate::api::{
-    AccessMode, Ephemeral, HostPath, HostPathType, Mount, PodSecurity, Propagation, Service, Tmpfs, Volume,
-};
+use crate::api::{Ephemeral, HostPath, HostPathType, Mount, PodSecurity, Propagation, Service, Tmpfs, Volume};
 use crate::compose::files::{self, Kind};
 use crate::compose::node::Node;
 
@@ -192,8 +190,7 @@ impl<'a> Mapper<'a> {
         let mount = Mount { volume: Some(name.clone()), sub_path: inside.or(sub_path), read_only, ..Mount::default() };
         let Some(field) = self.put(of, wish, mount, to) else { return };
         if !self.spec.volumes.contains_key(&name) {
-            let access_mode = (choice == VolumeAs::ReadWriteMany).then_some(AccessMode::ReadWriteMany);
-            self.add_volume(&name, Volume { access_mode, ..empty() });
+            self.add_volume(&name, Volume { access_mode: choice.access_mode(), ..empty() });
             self.storage.places.entry(name.clone()).or_insert(place.at);
             self.comments.insert(format!("spec.volumes.{name}"), shown.clone());
             if self.files.kind(&root) == Some(Kind::Folder) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::api::PublishType;
+use crate::api::{AccessMode, PublishType};
 use crate::compose::problem::Code;
 
 /// What a folder or file of the computer becomes.
@@ -27,10 +27,23 @@ pub enum VolumeAs {
     Claim,
     /// The same, writable on all nodes.
     ReadWriteMany,
+    /// The same, for one pod at a time.
+    ReadWriteOncePod,
     /// Storage that goes with the pod.
     Ephemeral,
     /// A Secret that exists already: files that are only read.
     Secret,
+}
+
+impl VolumeAs {
+    /// Who may mount the claim, where that was chosen.
+    pub(super) fn access_mode(self) -> Option<AccessMode> {
+        match self {
+            VolumeAs::ReadWriteMany => Some(AccessMode::ReadWriteMany),
+            VolumeAs::ReadWriteOncePod => Some(AccessMode::ReadWriteOncePod),
+            VolumeAs::Claim | VolumeAs::Ephemeral | VolumeAs::Secret => None,
+        }
+    }
 }
 
 /// The choices; services, volumes and paths by their names in Compose.
@@ -47,6 +60,8 @@ pub struct Choices {
     pub tag: Option<String>,
     /// How published ports are exposed.
     pub publish: PublishType,
+    /// The class of Ingress that routes belong to, where the project names no other and no gateway.
+    pub ingress_class: Option<String>,
     /// What bound paths become, by path as in the file or as a whole.
     pub binds: BTreeMap<String, BindAs>,
     /// What volumes become.
@@ -87,6 +102,7 @@ impl Default for Choices {
             registry: None,
             tag: None,
             publish: PublishType::LoadBalancer,
+            ingress_class: None,
             binds: BTreeMap::new(),
             volumes: BTreeMap::new(),
             default_size: "1Gi".to_owned(),

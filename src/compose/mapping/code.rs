@@ -109,6 +109,8 @@ outcomes! {
     EXPOSE = "C1220";
     /// A service whose every address is looked up.
     DISCOVERED = "C1218";
+    /// A label for kompose or k8ify.
+    HINT = "C1221";
 
     /// A path of the computer that a cluster does not have.
     HOST_PATH = "C1301";

@@ -75,6 +75,22 @@ fn a_variable_that_may_be_unset_is_optional_and_there() {
 }
 
 #[test]
+fn values_of_a_file_that_another_is_put_onto_keep_their_variables() {
+    let base = "name: shop
+services:
+  a:
+    image: a:1
+    environment: {URL: 'postgres://u:${DB_PASSWORD}@db/x', TOKEN: '${TOKEN:-}'}
+";
+    let over = "services:\n  a: {environment: {LOG: debug}}\n";
+    let env = "DB_PASSWORD=db\nTOKEN=hunter2-hunter2\n";
+    let files = [("compose.yaml", base), ("compose.override.yaml", over), (".env", env)];
+    let a = service(&mapped_with(&files, &Choices::default()));
+    assert_eq!(a["envTemplate"], json!({"URL": "postgres://u:$(DB_PASSWORD)@db/x"}));
+    assert_eq!((&a["secretEnv"]["TOKEN"]["optional"], &a["env"]), (&json!(true), &json!({"LOG": "debug"})));
+}
+
+#[test]
 fn a_part_of_a_longer_value_is_a_template_of_one_variable() {
     let mapped = with(
         "DB_PASSWORD=hunter2-hunter2\n",

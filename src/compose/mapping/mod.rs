@@ -18,10 +18,10 @@
 //! | [`leaks`], [`finder`] | whether a value of a Secret is in the stack |
 //! | [`ports`], [`networks`], [`renames`] | `ports`, `expose`; `networks`, `network_mode`, names, `dns`, `extra_hosts` |
 //! | [`volumes`], [`mounts`], [`storage`] | `volumes` of the project; `volumes`, `tmpfs`, `volumes_from` of services; what is known of them so far |
-//! | [`binds`], [`project_files`] | folders and files of this computer; `configs`, `secrets` |
+//! | [`binds`], [`project_files`], [`copies`] | folders and files of this computer; `configs`, `secrets`; what of them a command copies |
 //! | [`judge`] | what all users of a volume decide together |
 //! | [`health`], [`order`], [`hooks`], [`update`] | `healthcheck`; `depends_on`, `restart`, Jobs; hooks and stopping; `update_config` |
-//! | [`own`], [`extension`] | `x-appstack` |
+//! | [`own`], [`extension`], [`hints`] | `x-appstack`; labels that kompose and k8ify read |
 //! | [`texts`], [`hosts`] | what values dial |
 //! | [`resources`], [`devices`], [`placement`], [`security`] | limits, devices; nodes; users and rights |
 
@@ -29,6 +29,7 @@ mod binds;
 pub mod choices;
 pub mod code;
 mod command;
+mod copies;
 mod credentials;
 mod devices;
 mod env;
@@ -36,6 +37,7 @@ mod extension;
 mod finder;
 mod health;
 mod hide;
+mod hints;
 mod hooks;
 mod hosts;
 mod image;
@@ -240,6 +242,7 @@ impl<'a> Mapper<'a> {
         if self.choices.publish != PublishType::ClusterIP {
             self.spec.publish = Some(Publish { r#type: Some(self.choices.publish), ..Publish::default() });
         }
+        self.spec.ingress_class_name.clone_from(&self.choices.ingress_class);
         self.own_of_project();
         self.all_networks();
         self.all_volumes();
@@ -271,6 +274,8 @@ impl<'a> Mapper<'a> {
         self.resources(&of, &mut service);
         self.placement(&of, &mut service);
         self.security(&of, &mut service);
+        self.copies(&of, &mut service);
+        self.hints(&of, &mut service);
         self.own(&of, &mut service);
         self.says.service = None;
         self.spec.services.insert(self.services.get(name), service);

@@ -66,6 +66,9 @@ impl<'a> Mapper<'a> {
     pub(super) fn own_of_project(&mut self) {
         let Some(entry) = self.project.root.entry("x-appstack").filter(|entry| !entry.value.is_null()) else { return };
         let Some(said) = self.extension::<OfProject>(entry) else { return };
+        if said.gateway.is_some() {
+            self.spec.ingress_class_name = None;
+        }
         take(&mut self.spec.publish, said.publish);
         take(&mut self.spec.gateway, said.gateway);
         take(&mut self.spec.ingress_class_name, said.ingress_class_name);

@@ -1,5 +1,6 @@
 //! `working_dir`, `stdin_open`, `tty`, `init`, `profiles`, labels and annotations.
 
+use super::hints::is_hint;
 use super::{Mapper, Of, code, field};
 use crate::api::Service;
 use crate::compose::node::Node;
@@ -47,7 +48,7 @@ impl<'a> Mapper<'a> {
 
     /// Labels of Compose are notes to other programs, with values of any length: annotations. Both lists say `annotations` wins.
     fn notes(&mut self, of: &Of<'a>, key: &str, to: &mut Service) {
-        for (name, entry) in of.node.entries(key) {
+        for (name, entry) in of.node.entries(key).filter(|(name, _)| key != "labels" || !is_hint(name)) {
             let value = entry.value.printed().filter(|_| !entry.value.is_null()).unwrap_or_default();
             if is_annotation(name) {
                 to.pod_annotations.entry(name.clone()).or_insert(value);

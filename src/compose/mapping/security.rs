@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{Mapper, Of, code, field, known_images};
-use crate::api::{Capabilities, PodSecurity, PodTemplatePatch, Profile, SeccompProfile, SecurityContext, Service};
+use crate::api::{
+    Capabilities, Mount, PodSecurity, PodTemplatePatch, Profile, SeccompProfile, SecurityContext, Service,
+};
 use crate::compose::node::{Entry, Node};
 use crate::stack::pod_security::{BASELINE_CAPABILITIES, SAFE_SYSCTLS};
 
@@ -56,6 +58,7 @@ impl<'a> Mapper<'a> {
                 self.says.approximated(entry, code::SYSCTL, here, message, help);
             }
         }
+        context.fs_group = group_of_files(&context, to);
         if context != SecurityContext::default() {
             to.security_context = Some(context);
         }
@@ -226,6 +229,15 @@ pub(super) fn patch(to: &mut Service, name: &str) {
     to.pod_security = Some(PodSecurity::Privileged);
 }
 
+/// The group that a new claim is given to, so that a user who is not root may write there: an image has one that Compose does not say.
+/// Where the service says its user the operator takes that one's.
+fn group_of_files(context: &SecurityContext, to: &Service) -> Option<i64> {
+    let writes = |mount: &Mount| (mount.volume.is_some() || mount.ephemeral.is_some()) && mount.read_only != Some(true);
+    let (user, group) = known_images::of(&to.image)?.runs_as?;
+    let group = if group == 0 { user } else { group };
+    (context.run_as_user.is_none() && to.mounts.values().any(writes)).then_some(group)
+}
+
 /// The number of a user or group: a number, or that of root.
 fn number(name: &str) -> Option<i64> {
     if name == "root" {
@@ -260,6 +272,20 @@ mod tests {
             assert_eq!(service(lines)["securityContext"], context, "{lines}");
         }
         assert_eq!(found("user: somebody"), [(Refused, code::USER.0)]);
+    }
+
+    #[test]
+    fn a_known_image_that_is_not_root_may_write_to_its_volumes() {
+        let group = |lines: &str| {
+            let text = format!("services:\n  a: {{{lines}}}\nvolumes: {{data: }}\n");
+            let spec = mapped_with(&[("compose.yaml", &text)], &Choices::default()).stack.spec;
+            spec.services["a"].security_context.as_ref().and_then(|context| context.fs_group)
+        };
+        assert_eq!(group("image: 'grafana/grafana:10', volumes: ['data:/var/lib/grafana']"), Some(472));
+        assert_eq!(group("image: 'grafana/grafana:10', volumes: ['data:/var/lib/grafana'], user: '0'"), None);
+        assert_eq!(group("image: 'grafana/grafana:10', volumes: ['data:/var/lib/grafana:ro']"), None);
+        assert_eq!(group("image: 'grafana/grafana:10'"), None);
+        assert_eq!(group("image: 'postgres:16', volumes: ['data:/var/lib/postgresql/data']"), None);
     }
 
     #[test]

@@ -149,7 +149,7 @@ volumes:
 }
 
 #[test]
-fn a_volume_may_go_with_the_pod_or_be_on_all_nodes() {
+fn a_volume_may_go_with_the_pod_or_be_on_all_nodes_or_with_one_pod_alone() {
     let text = "services: {a: {image: 'a:1', volumes: ['app_logs:/logs', './d:/d']}}\nvolumes: {app_logs: }\n";
     let choices = |logs, d| Choices {
         volumes: [("app_logs".to_owned(), logs), ("d".to_owned(), d)].into(),
@@ -165,6 +165,11 @@ fn a_volume_may_go_with_the_pod_or_be_on_all_nodes() {
     assert_eq!(
         spec(&shared)["volumes"],
         json!({"app-logs": {"size": "1Gi", "accessMode": "ReadWriteMany"}, "d": {"size": "1Gi", "accessMode": "ReadWriteMany"}})
+    );
+    let one = mapped_with(&[("compose.yaml", text)], &choices(VolumeAs::ReadWriteOncePod, VolumeAs::ReadWriteOncePod));
+    assert_eq!(
+        spec(&one)["volumes"],
+        json!({"app-logs": {"size": "1Gi", "accessMode": "ReadWriteOncePod"}, "d": {"size": "1Gi", "accessMode": "ReadWriteOncePod"}})
     );
 }
 

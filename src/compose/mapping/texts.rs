@@ -147,8 +147,15 @@ impl<'a> Texts<'a> {
     /// Scans one text; whether it dials something.
     fn text(&mut self, text: &str, of: Mention<'a>) -> bool {
         let names = &self.names;
+        let own = upstreams(text);
+        // `http://web` means the group of servers that nginx calls so, not port 80 of a service.
+        let is_own = |hit: &Hit<'_>| {
+            let is_written = |port: u16| text.contains(&format!("{}:{port}", hit.host));
+            own.contains(&hit.host) && !hit.port.is_some_and(is_written)
+        };
         let hits: Vec<(&'a str, Hit<'_>)> = scan(text, |word| names.contains_key(word))
             .into_iter()
+            .filter(|hit| !is_own(hit))
             .filter_map(|hit| Some((*names.get_key_value(hit.host)?.0, hit)))
             .collect();
         for (host, hit) in &hits {
@@ -228,6 +235,12 @@ impl Mapper<'_> {
     }
 }
 
+/// The names that an nginx configuration gives to groups of servers: `upstream web { ... }`.
+fn upstreams(text: &str) -> Vec<&str> {
+    let after = text.split("upstream ").skip(1).filter_map(|after| after.split_once('{'));
+    after.map(|(name, _)| name.trim()).filter(|name| !name.is_empty() && !name.contains(char::is_whitespace)).collect()
+}
+
 /// The item of a service that mounts something at `path`.
 pub(super) fn mounted(service: &Node, path: &str) -> Option<At> {
     let mounts = service.items("volumes").iter().chain(service.items("configs"));
@@ -248,6 +261,28 @@ mod tests {
         let loaded = load(&files, &Options { folder: "/p".into(), ..Options::default() });
         assert!(loaded.project.is_some(), "{:?}", loaded.problems);
         loaded
+    }
+
+    #[test]
+    fn a_group_of_servers_of_nginx_is_no_service() {
+        let loaded = loaded(
+            "services:
+  proxy: {image: a:1, configs: [nginx]}
+  web: {image: b:1}
+  api: {image: c:1}
+configs:
+  nginx:
+    content: |
+      upstream web { server web:3000; }
+      server {
+        location / { proxy_pass http://web; }
+        location /api { proxy_pass http://api; }
+      }
+",
+        );
+        let texts = Texts::of(loaded.project.as_ref().unwrap());
+        let dials = |service: &str| texts.dials(service).map(|dial| dial.port).collect::<Vec<_>>();
+        assert_eq!((dials("web"), dials("api")), (vec![3000], vec![80]));
     }
 
     #[test]

@@ -111,9 +111,8 @@ impl<'a> Mapper<'a> {
                 let size = volume.size.unwrap_or_else(|| self.default_size());
                 return Declared::Ephemeral(size, volume.storage_class_name);
             }
-            VolumeAs::ReadWriteMany => volume.access_mode = Some(AccessMode::ReadWriteMany),
             VolumeAs::Secret => return Declared::Secret(self.volume_secret(&label, entry.at)),
-            VolumeAs::Claim => {}
+            chosen => volume.access_mode = chosen.access_mode().or(volume.access_mode),
         }
         self.add_volume(&label, volume);
         Declared::Volume { name: label, is_external: false }

@@ -201,6 +201,24 @@ async fn a_stack_that_changes_its_mind_is_let_go_and_one_whose_finalizer_was_tak
     assert_eq!(fake.finalizers(), json!(["their.example/other"]));
 }
 
+// The namespace may take the operator's lease along before it takes the stack: then nobody is left to let it go.
+#[tokio::test(start_paused = true)]
+async fn a_stack_whose_namespace_goes_is_let_go_as_soon_as_that_is_known() {
+    let fake = up("Ordered").await;
+    let gone = "horizontalpodautoscalers/s-web";
+    fake.goes(gone);
+    fake.fail(&[(
+        "PATCH horizontalpodautoscalers/s-web",
+        1,
+        403,
+        "no new content in namespace n because it is being terminated",
+    )]);
+    assert_eq!(calls(&fake.pass().await.0), [format!("PATCH {gone}"), "PATCH appstacks/s".to_owned()]);
+    assert_eq!(fake.finalizers(), json!([]));
+    fake.pass().await;
+    assert_eq!(fake.finalizers(), json!([]), "and not held again");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stack_that_cannot_be_held_is_rolled_out_all_the_same_and_held_later() {
     let fake = Fake::new(&json!({"db": {"image": "db:1"}}));
