@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use e2e::{Kind, Live, eventually, json, live};
 use k8s_openapi::api::core::v1::Secret;
+use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
@@ -60,7 +61,7 @@ fn assert_silent(said: &Said, values: &[&str]) {
 /// What is in Secrets here, by their names and keys.
 async fn secrets(t: &Live) -> Vec<(String, Vec<(String, String)>)> {
     let api: Api<Secret> = Api::namespaced(t.space.client.clone(), &t.space.name);
-    let all = api.list(&Default::default()).await.expect("Secrets").items;
+    let all = api.list(&ListParams::default()).await.expect("Secrets").items;
     let text = |bytes: &k8s_openapi::ByteString| String::from_utf8_lossy(&bytes.0).into_owned();
     all.iter()
         .map(|secret| {
@@ -218,7 +219,7 @@ fn up_applies_nothing_where_a_key_is_refused_nobody_answers_or_somebody_else_has
         theirs["stringData"] = json!({"db-password": "hunter2"});
         t.space.apply_object(&theirs).await;
         project.shop("hunter2", "web:1");
-        let same = run(&t, &["up", "-f", &file, "-p", "other"]).await;
+        let same = run(&t, &["up", "-f", &file, "-p", "other", "-d"]).await;
         assert_eq!(same.code, Some(0), "{same:?}");
     });
 }

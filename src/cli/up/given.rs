@@ -11,7 +11,7 @@ use crate::api::{AppStack, PodSecurity};
 use crate::cli::document::{Sort, sort};
 use crate::cli::findings::{self, Finding, Severity, escaped};
 use crate::cli::import::{self, Imported, differences};
-use crate::cli::source::Source;
+use crate::cli::source::{Document, Source};
 use crate::cli::validate::{Checked, check};
 use crate::compose::mapping::{Carry, MadeSecret};
 
@@ -109,7 +109,7 @@ fn written(args: &UpArgs, texts: Vec<(String, String)>) -> Result<Given, ExitCod
         if checked.has_errors() {
             return Err(ExitCode::from(1));
         }
-        let documents = checked.source.documents.iter().map(|document| document.value());
+        let documents = checked.source.documents.iter().map(Document::value);
         others.extend(documents.filter(|value| matches!(sort(value), Sort::Other(_))));
         stacks.extend(checked.stacks);
     }

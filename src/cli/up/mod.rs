@@ -26,13 +26,14 @@ use super::import::{ProjectArgs, carry_line, choose::ChoiceArgs};
 use super::run::duration;
 use super::server::{Asked, Place, Which, ask};
 use super::steering::{DryRun, from_git, refuse};
-use crate::api::AppStack;
+use crate::api::{AppStack, AppStackSpec};
 
 /// Bring up a Compose project as a stack: import, apply and follow it until it is ready
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 Files that are manifests, such as `-f appstack.yaml`, are applied as they are: one AppStack with its Namespace, Secrets and ConfigMaps.
 Without -n, a Compose project goes into a namespace of its name, which is made where it is missing.")]
+#[allow(clippy::struct_excessive_bools)] // switches of a command line
 pub struct UpArgs {
     #[command(flatten)]
     project: ProjectArgs,
@@ -266,7 +267,8 @@ async fn apply_all(asked: &Asked, makes_namespace: bool, items: &[Item]) -> kube
         namespaces.patch(&asked.namespace, &PatchParams::apply(MANAGER), &Patch::Apply(&object)).await?;
         println!("Namespace {}: created", asked.namespace);
     }
-    let mut applied = Applied { stack: AppStack::new(&asked.name, Default::default()), other_data: BTreeSet::new() };
+    let mut applied =
+        Applied { stack: AppStack::new(&asked.name, AppStackSpec::default()), other_data: BTreeSet::new() };
     for item in items {
         let (did, now) = item.apply().await?;
         println!("{}: {}", item.words(), did.word());
