@@ -16,7 +16,7 @@
 //! | [`credentials`], [`secrecy`], [`template`] | which values are credentials, and how they stand in others |
 //! | [`hide`], [`shell`] | credentials in command lines |
 //! | [`leaks`], [`finder`] | whether a value of a Secret is in the stack |
-//! | [`ports`], [`networks`], [`renames`] | `ports`, `expose`; `networks`, `network_mode`, names, `dns`, `extra_hosts` |
+//! | [`ports`], [`networks`] | `ports`, `expose`; `networks`, `network_mode`, names, `dns`, `extra_hosts` |
 //! | [`volumes`], [`mounts`], [`storage`] | `volumes` of the project; `volumes`, `tmpfs`, `volumes_from` of services; what is known of them so far |
 //! | [`binds`], [`project_files`], [`copies`] | folders and files of this computer; `configs`, `secrets`; what of them a command copies |
 //! | [`judge`] | what all users of a volume decide together |
@@ -55,7 +55,6 @@ mod placement;
 mod ports;
 mod process;
 mod project_files;
-mod renames;
 mod resources;
 pub mod says;
 mod secrecy;
@@ -74,6 +73,12 @@ mod volumes;
 mod credential_tests;
 #[cfg(test)]
 mod file_tests;
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod silent_project;
+#[cfg(test)]
+mod silent_tests;
 #[cfg(test)]
 mod storage_tests;
 #[cfg(test)]
@@ -169,6 +174,7 @@ struct Mapper<'a> {
     spec: AppStackSpec,
     storage: storage::Storage<'a>,
     made: BTreeMap<String, MadeSecret>,
+    kept: made::Kept,
     carries: Vec<Carry>,
     comments: BTreeMap<String, String>,
     texts: Texts<'a>,
@@ -222,6 +228,7 @@ impl<'a> Mapper<'a> {
             spec: AppStackSpec::default(),
             storage: storage::Storage::default(),
             made: BTreeMap::new(),
+            kept: made::Kept::default(),
             carries: Vec::new(),
             comments: BTreeMap::new(),
             texts: Texts::of(project),
@@ -286,7 +293,6 @@ impl<'a> Mapper<'a> {
         self.scan_configs();
         self.infer_ports();
         self.infer_names();
-        self.old_names();
         self.take_volumes();
         self.share_env();
         self.leaks();
@@ -344,6 +350,11 @@ impl<'a> Mapper<'a> {
             return self.says.nothing(entry, "only x-appstack is read");
         }
         let fate = table::fate(path);
+        let reads_own = matches!(path.as_slice(), ["x-appstack"] | ["services" | "volumes", _, "x-appstack"]);
+        if path.last() == Some(&"x-appstack") && !reads_own {
+            let help = "write it under a service, a volume, or at the top of the file";
+            return self.says.refused(entry, code::EXTENSION, "x-appstack says nothing here", help);
+        }
         if !matches!(fate, Some(Fate::To(_)) | None) {
             return self.say_fate(entry.into(), fate);
         }
@@ -400,6 +411,20 @@ impl<'a> Mapper<'a> {
         }
         Mapped { stack, secrets, carries: self.carries, comments: self.comments, account, findings }
     }
+}
+
+/// The names of the fields that `x-appstack` may have: of the project, of a service, of a volume.
+pub fn extension_fields() -> [Vec<String>; 3] {
+    let names = |schema: schemars::Schema| {
+        let fields =
+            schema.get("properties").and_then(serde_json::Value::as_object).map(|fields| fields.keys().cloned());
+        fields.into_iter().flatten().collect()
+    };
+    [
+        names(schemars::schema_for!(own::OfProject)),
+        names(schemars::schema_for!(own::OfService)),
+        names(schemars::schema_for!(volumes::Extension)),
+    ]
 }
 
 /// Annotation of the stack: names of Compose that Kubernetes does not take, as `services/My_App=my-app`.

@@ -3,14 +3,15 @@
 //! A comment names the key of the file and no line of it: a line that is added above would change all comments below, and the next import is to
 //! give a small diff. The report has the lines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::report::short;
 use crate::compose::Loaded;
 use crate::compose::mapping::Mapped;
 use crate::compose::mapping::says::{Class, Finding};
-use crate::compose::node::{At, FileId, Holds, Node};
+use crate::compose::node::{At, Entry, FileId, Node};
 use crate::compose::yaml::{MOST_NODES, documents};
+use crate::yaml::Lines;
 
 /// How deep a field must be for a comment on it to be about something: `spec.services.web`.
 const SHALLOWEST: usize = 2;
@@ -23,19 +24,20 @@ pub(super) fn with_comments(text: String, mapped: &Mapped, loaded: &Loaded) -> S
     }
     let Ok(documents) = documents(&text, 0, &mut MOST_NODES.clone()) else { return text };
     let Some(root) = documents.first() else { return text };
+    let lines = Lines::default();
     let mut at_line: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     for (path, comment) in &found {
         let Some(start) = place(root, path) else { continue };
-        let line = text.get(..start).map_or(0, |before| before.matches('\n').count());
-        let comments = at_line.entry(line).or_default();
-        if !comments.contains(&comment.as_str()) {
-            comments.push(comment);
+        let (line, _) = lines.place(&text, start);
+        if seen.insert((line, comment.as_str())) {
+            at_line.entry(line).or_default().push(comment);
         }
     }
     let mut commented = String::with_capacity(text.len() * 2);
     for (number, line) in text.lines().enumerate() {
         let indent = line.len() - line.trim_start().len();
-        for comment in at_line.get(&number).into_iter().flatten() {
+        for comment in at_line.get(&(number + 1)).into_iter().flatten() {
             commented.extend([line.get(..indent).unwrap_or_default(), "# ", comment, "\n"]);
         }
         commented.extend([line, "\n"]);
@@ -71,20 +73,31 @@ fn in_one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Where the key of a field is written, or that of the nearest one above it that is there. A name may have dots in it: the longest that fits is meant.
+/// Longer paths are not looked for.
+const LONGEST_PATH: usize = 1024;
+
+/// Where the key of a field is written, or that of the nearest one above it that is there.
 fn place(root: &Node, path: &str) -> Option<usize> {
     let (mut node, mut rest, mut found, mut depth) = (root, path, None, 0);
-    while let Holds::Map(map) = &node.holds {
-        let fits = map.iter().filter_map(|(key, entry)| {
-            let inside = rest.strip_prefix('[').and_then(|rest| rest.strip_prefix(key.as_str())?.strip_prefix(']'));
-            let plain = || rest.trim_start_matches('.').strip_prefix(key.as_str());
-            let after = inside.or_else(plain)?;
-            (after.is_empty() || after.starts_with(['.', '['])).then_some((key.len(), entry, after))
-        });
-        let Some((_, entry, after)) = fits.max_by_key(|(length, _, _)| *length) else { break };
+    while path.len() <= LONGEST_PATH
+        && let Some((entry, after)) = step(node, rest)
+    {
         (node, rest, found, depth) = (&entry.value, after, Some(entry.at), depth + 1);
     }
     found.filter(|_| depth >= SHALLOWEST).map(|at| at.bytes().start)
+}
+
+/// The entry that a path begins with, and the rest of the path. A name may have dots in it: the longest that fits is meant.
+fn step<'n, 'p>(node: &'n Node, path: &'p str) -> Option<(&'n Entry, &'p str)> {
+    let ends = |after: &str| after.is_empty() || after.starts_with(['.', '[']);
+    let (name, close) = match path.strip_prefix('[') {
+        Some(inside) => (inside, "]"),
+        None => (path.strip_prefix('.').unwrap_or(path), ""),
+    };
+    let last = (0..=name.len()).rev().filter(|at| name.is_char_boundary(*at));
+    last.filter_map(|at| Some((name.get(..at)?, name.get(at..)?.strip_prefix(close)?)))
+        .filter(|(_, after)| ends(after))
+        .find_map(|(key, after)| Some((node.entry(key)?, after)))
 }
 
 #[cfg(test)]
