@@ -118,16 +118,17 @@ impl Mapper<'_> {
     }
 }
 
-/// Gives each Secret a name with a hash of what is in it, and the stack these names.
-pub(super) fn with_hashes(made: &mut [MadeSecret], spec: &mut AppStackSpec) {
-    for secret in made {
-        let hash = Digest::of(&json!(secret.data)).hex8();
-        let name = format!("{}-{hash}", secret.name);
+/// The Secrets; with hashes, each has one of what is in it in its name, and the stack has these names.
+pub(super) fn named(made: BTreeMap<String, MadeSecret>, hashes: bool, spec: &mut AppStackSpec) -> Vec<MadeSecret> {
+    let mut made: Vec<MadeSecret> = made.into_values().collect();
+    for secret in made.iter_mut().filter(|_| hashes) {
+        let name = format!("{}-{}", secret.name, Digest::of(&json!(secret.data)).hex8());
         for named in spec.secrets.values_mut().filter(|named| named.secret_name == secret.name) {
             named.secret_name.clone_from(&name);
         }
         secret.name = name;
     }
+    made
 }
 
 /// A name as the key of a Secret, in the spelling of such keys: `POSTGRES_PASSWORD` is `postgres-password`.
