@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use appstack::cli::{
-    answer, check, copy, diff, down, events, exec, explain, graph, history, import, logs, port_forward, ps, render,
-    restart, rollback, run, scale, status, suspend, tree, validate, wait,
+    answer, check, compose_schema, copy, diff, down, events, exec, explain, graph, history, import, logs, port_forward,
+    ps, render, restart, rollback, run, scale, status, suspend, tree, validate, wait,
 };
 use appstack::generate;
 use clap::{Parser, Subcommand};
@@ -45,6 +45,7 @@ enum Command {
     Import(Box<import::ImportArgs>),
     Check(check::CheckArgs),
     Explain(explain::Args),
+    Schema(compose_schema::Args),
     /// Print the CustomResourceDefinition
     Crd,
     /// Print the ClusterRole that the operator needs
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
         Command::Import(args) => import::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Schema(args) => compose_schema::run(&args),
         Command::Crd => generated(generate::crd_yaml(), "CustomResourceDefinition"),
         Command::Rbac => generated(generate::rbac_yaml(), "ClusterRole"),
     }

@@ -14,6 +14,7 @@
 #![allow(clippy::missing_panics_doc)]
 
 pub mod audit;
+pub mod budget;
 pub mod client;
 pub mod cluster;
 pub mod dice;

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use super::answer;
 use crate::compose::code::{Page, pages};
-use crate::compose::mapping::code::TITLES;
 
 /// Say more about a problem of a Compose file: what it means, an example, and what to write instead.
 #[derive(clap::Args, Clone, Debug)]
@@ -17,17 +16,11 @@ pub struct Args {
 /// Runs the command. 0: explained; 2: there is no such code.
 pub fn run(args: &Args) -> ExitCode {
     let Some(code) = &args.code else {
-        let titles = TITLES.iter().map(|(code, about)| (code.0, about.trim().trim_end_matches('.')));
-        let pages = pages().map(|page| (page.code, page.title));
-        let lines = pages.chain(titles).map(|(code, title)| format!("{code}   {title}\n"));
+        let lines = pages().map(|page| format!("{}   {}\n", page.code, page.title));
         return answer(&lines.collect::<String>());
     };
     if let Some(page) = pages().find(|page| page.code.eq_ignore_ascii_case(code)) {
         return answer(&shown(&page));
-    }
-    if let Some((code, about)) = TITLES.iter().find(|(of, _)| of.0.eq_ignore_ascii_case(code)) {
-        let more = "The message at the line says what differs, and what to write instead.";
-        return answer(&format!("{}: {}\n\n{more}\n", code.0, about.trim().trim_end_matches('.')));
     }
     eprintln!("error: there is no code '{}'; `appstack explain` lists all", code.escape_default());
     ExitCode::from(2)

@@ -1,6 +1,8 @@
 //! `appstack import`: Compose files as an AppStack, with a report of every key.
 
 mod choose;
+#[cfg(test)]
+mod page_tests;
 mod write;
 
 use std::path::PathBuf;
@@ -8,8 +10,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::answer;
 use super::findings::Colour;
+use super::{answer, field, schema};
 use crate::api::PodSecurity;
 use crate::compose::files::Disk;
 use crate::compose::mapping::says::{Class, Finding};
@@ -150,15 +152,26 @@ fn problem(finding: &Finding) -> Problem {
     Problem { code: said.code, severity, at: finding.at, other: None, path, message, help }
 }
 
-/// What the operator would not take of the stack.
+/// Messages about a stack that is not valid.
+const MOST_FAULTS: usize = 20;
+
+/// What the API server or the operator would not take of the stack.
 fn invalid(mapped: &Mapped) -> Vec<String> {
     if mapped.stack.spec.services.is_empty() {
         return vec!["no service is left, and a stack has at least one".to_owned()];
     }
-    match check(&mapped.stack, PodSecurity::Privileged) {
-        Ok(_) => Vec::new(),
-        Err(problems) => problems.all.iter().map(|problem| format!("the stack is not valid: {problem}")).collect(),
+    let document = serde_json::to_value(&mapped.stack).unwrap_or_default();
+    let violations = schema::check(&document).into_iter().map(|violation| {
+        let field = field::written(&violation.field, &schema::STRICT);
+        format!("the stack is not valid: {field}: {}", violation.message)
+    });
+    let mut faults: Vec<String> = violations.take(MOST_FAULTS).collect();
+    if faults.is_empty()
+        && let Err(problems) = check(&mapped.stack, PodSecurity::Privileged)
+    {
+        faults.extend(problems.all.iter().map(|problem| format!("the stack is not valid: {problem}")));
     }
+    faults
 }
 
 /// Lines on the terminal; the report has the rest.

@@ -1,5 +1,6 @@
 //! The commands of the `appstack` program, one file each.
 pub mod check;
+pub mod compose_schema;
 pub mod copy;
 pub mod diff;
 pub mod document;

@@ -1,5 +1,7 @@
 //! The codes of problems: stable words, for `--allow` and `explain`, each with a page that says more.
 
+use super::mapping::code as outcome;
+
 /// What kind of problem it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code(pub &'static str);
@@ -19,7 +21,17 @@ pub struct Page {
 pub type Book = (&'static [Code], &'static str);
 
 /// Whoever has codes of their own adds them here.
-pub const BOOKS: &[Book] = &[(ALL, include_str!("../../docs/problems/loading.md"))];
+pub const BOOKS: &[Book] = &[
+    (ALL, include_str!("../../docs/problems/loading.md")),
+    (outcome::PROJECT, include_str!("../../docs/problems/project.md")),
+    (outcome::IMAGES, include_str!("../../docs/problems/images.md")),
+    (outcome::NETWORKS, include_str!("../../docs/problems/networks.md")),
+    (outcome::STORAGE, include_str!("../../docs/problems/storage.md")),
+    (outcome::RESOURCES, include_str!("../../docs/problems/resources.md")),
+    (outcome::LIFECYCLE, include_str!("../../docs/problems/lifecycle.md")),
+    (outcome::SECURITY, include_str!("../../docs/problems/security.md")),
+    (outcome::CREDENTIALS, include_str!("../../docs/problems/credentials.md")),
+];
 
 /// The pages of all books.
 pub fn pages() -> impl Iterator<Item = Page> {
@@ -37,15 +49,16 @@ fn pages_of(text: &'static str) -> impl Iterator<Item = Page> {
 
 /// Constants for codes, and the list of them all. Every module of the folder has it.
 macro_rules! codes {
-    ($($(#[$about:meta])* $name:ident = $code:literal;)*) => {
+    ($all:ident: $($(#[$about:meta])* $name:ident = $code:literal;)*) => {
         $($(#[$about])* pub const $name: $crate::compose::code::Code = $crate::compose::code::Code($code);)*
         /// All of these.
-        pub const ALL: &[$crate::compose::code::Code] = &[$($name),*];
+        pub const $all: &[$crate::compose::code::Code] = &[$($name),*];
     };
 }
 
 // 01 files and YAML, 02 variables, 03 structure, 04 files put together, 05 values, 06 consistency, 07 what only `up` refuses.
 codes! {
+    ALL:
     /// A file is not there or cannot be read.
     UNREADABLE = "C0101";
     /// A file, or all of them, is larger than the loader reads.
@@ -165,7 +178,7 @@ codes! {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::BTreeSet;
     use std::path::PathBuf;
 
@@ -173,11 +186,17 @@ mod tests {
     use super::super::{Options, load, up};
     use super::*;
 
-    /// The files of a text: its blocks of code, by the name behind the fence; `compose.yaml` where there is none.
-    fn files(text: &str) -> Memory {
+    /// The blocks of code of a text that are files, by the name behind the fence; `compose.yaml` where there is none.
+    pub(crate) fn files(text: &str) -> Memory {
         let blocks = text.split("```").skip(1).step_by(2).filter_map(|block| block.split_once('\n'));
         let file = |info: &str| info.split_once(' ').map_or("compose.yaml", |(_, name)| name).to_owned();
+        let blocks = blocks.filter(|(info, _)| *info != "sh");
         blocks.map(|(info, text)| (PathBuf::from("/p").join(file(info)), text.as_bytes().to_vec())).collect()
+    }
+
+    /// What a page says to write, and what to write instead.
+    pub(crate) fn halves(page: &Page) -> (&'static str, &'static str) {
+        page.text.split_once("rite instead").unwrap_or((page.text, ""))
     }
 
     fn said(files: &Memory) -> BTreeSet<&'static str> {
@@ -188,17 +207,30 @@ mod tests {
 
     #[test]
     fn every_code_has_one_page_and_every_page_a_code() {
+        let mut before = "";
         for (codes, text) in BOOKS {
             let pages: Vec<&str> = pages_of(text).map(|page| page.code).collect();
             let codes: Vec<&str> = codes.iter().map(|code| code.0).collect();
             assert_eq!(pages, codes, "in this order, each as '## CODE: title'");
+            for code in codes {
+                assert!(before < code, "{before} stands before {code}");
+                before = code;
+            }
+        }
+    }
+
+    #[test]
+    fn pages_are_short() {
+        for page in pages() {
+            let lines = page.text.lines().filter(|line| !line.is_empty() && !line.starts_with("```")).count();
+            assert!((2..=24).contains(&lines), "{}: {lines} lines", page.code);
         }
     }
 
     #[test]
     fn examples_are_refused_for_their_code_and_what_to_write_instead_is_not() {
         for page in pages_of(BOOKS[0].1) {
-            let (wrong, right) = page.text.split_once("rite instead").unwrap_or((page.text, ""));
+            let (wrong, right) = halves(&page);
             let (mut wrong, right) = (files(wrong), files(right));
             if wrong.is_empty() {
                 continue;

@@ -100,14 +100,14 @@ pub fn check(project: &Node, notes: &mut Notes) {
         }
     }
     for (name, entry) in project.entries("volumes") {
-        if !entry.value.get("external").is_some_and(Node::is_true) {
+        let Some(external) = entry.value.entry("external").filter(|external| external.value.is_true()) else {
             continue;
-        }
+        };
         for (key, other) in entry.value.as_map().into_iter().flatten() {
             if !matches!(key.as_str(), "name" | "external") && !key.starts_with("x-") {
                 let message = format!("an external volume has only a name: '{key}' says nothing of it");
                 let problem = Problem::error(code::EXCLUSIVE, other.at, message).on(format!("volumes.{name}.{key}"));
-                notes.say(problem.and(entry.at).help(format!("take '{key}' out, or external: true")));
+                notes.say(problem.and(external.at).help(format!("take '{key}' out, or external: true")));
             }
         }
     }

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::files::{Disk, Memory};
+use super::mapping::choices::Choices;
+use super::mapping::map;
+use super::output::report;
 use super::problem::code;
 use super::*;
 
@@ -27,6 +30,18 @@ fn said(files: &dyn Files, options: &Options) -> Vec<(&'static str, String)> {
 
 fn first(text: &[u8]) -> (&'static str, String) {
     said(&memory(&[("compose.yaml", text)]), &options(Path::new("/p"))).into_iter().next().unwrap_or_default()
+}
+
+/// Maps what was loaded and writes all of it: whatever it is, that comes to an end.
+pub(super) fn mapped(found: &Loaded, files: &dyn Files) {
+    let Some(mapped) = map(found, files, &Choices::default()) else { return };
+    let lost: Vec<&str> = mapped.account.unsaid().map(|key| key.path.as_str()).collect();
+    assert_eq!(lost, Vec::<&str>::new(), "keys of which nothing was said");
+    let fault = mapped.findings.iter().find(|finding| finding.outcome.code == mapping::code::LOST);
+    assert!(fault.is_none(), "{fault:?}");
+    let written = output::files(&mapped, "shop", false).unwrap();
+    assert!(!written.is_empty());
+    assert!(!report::json(&mapped, found).unwrap().is_empty() && !report::text(&mapped, found).is_empty());
 }
 
 /// An empty folder of this test, gone at the end.
@@ -339,6 +354,7 @@ proptest! {
         for problem in &found.problems {
             found.sources.line_column(problem.at);
         }
+        mapped(&found, &files);
         prop_assert!(began.elapsed() < Duration::from_secs(20));
     }
 }

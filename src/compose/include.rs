@@ -142,7 +142,14 @@ impl Loader<'_> {
                 self.notes.settle(&part.value, Settled::Nothing);
                 continue;
             }
-            let (Holds::Map(part), Some(own)) = (part.value.holds, document.as_map_mut()) else { continue };
+            let at = part.at;
+            let (Holds::Map(part), Some(own)) = (part.value.holds, document.as_map_mut()) else {
+                self.notes.settle_one(at, Settled::Nothing);
+                continue;
+            };
+            if part.is_empty() {
+                self.notes.settle_one(at, Settled::Nothing);
+            }
             let own = own.entry(section.clone());
             let own = own.or_insert_with(|| Entry::implied(Node::new(At::NOWHERE, Holds::Map(Map::default()))));
             let Some(own) = own.value.as_map_mut() else { continue };

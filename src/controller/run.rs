@@ -109,6 +109,7 @@ pub async fn run(client: Client, options: Options, stop: impl Future<Output = ()
     };
     if ended.is_ok() {
         tracing::info!("stopping");
+        context.publisher.hasten();
         let rest = async {
             while passes.join_next().await.is_some() {}
             context.publisher.settled().await;

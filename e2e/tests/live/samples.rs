@@ -5,7 +5,7 @@ use std::time::Duration;
 use e2e::operator::Operator;
 use e2e::samples::{Sample, stack_of};
 use e2e::verdict::{Running, broken_edges, problems};
-use e2e::{Kind, Live, json, live};
+use e2e::{Kind, Live, budget, json, live};
 use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client};
@@ -90,7 +90,13 @@ async fn roll_out_within_budget(t: &Live, documents: &[Value], name: &str) {
         "{name}: {services} services, {statuses} statuses; {children} children, {writes} writes and {reads} reads of them"
     );
     assert!(writes + reads <= children + 2, "{name}: {children} children, and\n{requests}");
-    assert!(statuses <= services + 2, "{name}: {services} services, and\n{requests}");
+    let history = t.observer.of(Kind::AppStack, name).await;
+    let most = budget::statuses(services, &history);
+    let told = budget::told(&history);
+    assert!(
+        statuses <= most,
+        "{name}: {services} services, {statuses} statuses, {most} allowed:\n{told}of\n{requests}"
+    );
 }
 
 #[test]

@@ -20,9 +20,9 @@ pub(super) fn to(
         return Ok(stack.map(|file| file.text));
     };
     let mut files = files;
-    let json = serde_json::to_string_pretty(&report::json(mapped, loaded)).map_err(|error| error.to_string())?;
+    let json = report::json(mapped, loaded).map_err(|error| error.to_string())?;
     let plain = |name, text| File { name, text, is_secret: false };
-    files.push(plain(output::REPORT, json + "\n"));
+    files.push(plain(output::REPORT, json));
     files.push(plain(output::REPORT_TEXT, report::text(mapped, loaded)));
     let there: Vec<&str> = files.iter().map(|file| file.name).filter(|name| folder.join(name).exists()).collect();
     if !there.is_empty() && !args.overwrite {

@@ -1,18 +1,11 @@
 //! The codes of what becomes of a project: 10 all of it, 11 images and processes, 12 ports and networks, 13 volumes and files, 14 resources and
-//! places, 15 health, order and updates, 16 security, 17 credentials.
+//! places, 15 health, order and updates, 16 security, 17 credentials. Each group has a book of pages, in the order of the numbers; a number that is
+//! missing was never given out.
 
 use crate::compose::problem::Code;
 
-/// Constants for codes, and what each is about, for `explain`.
-macro_rules! outcomes {
-    ($($(#[doc = $about:literal])* $name:ident = $code:literal;)*) => {
-        $($(#[doc = $about])* pub const $name: Code = Code($code);)*
-        /// The codes, with what they are about.
-        pub const TITLES: &[(Code, &str)] = &[$(($name, concat!($($about),*))),*];
-    };
-}
-
-outcomes! {
+codes! {
+    PROJECT:
     /// The stack says the same.
     MAPPED = "C1001";
     /// Settled at import.
@@ -31,11 +24,12 @@ outcomes! {
     EXTENSION = "C1008";
     /// A service that is off, whose files were not read.
     OFF = "C1009";
+}
 
+codes! {
+    IMAGES:
     /// A service that is built and has no image.
     BUILD = "C1101";
-    /// `build` beside `image`.
-    BUILD_BESIDE = "C1102";
     /// An image without a tag, or `latest`.
     UNTAGGED = "C1103";
     /// When an image is pulled.
@@ -44,8 +38,6 @@ outcomes! {
     EMPTY_COMMAND = "C1105";
     /// `provider`.
     PROVIDER = "C1106";
-    /// `develop`, and what only development needs.
-    DEVELOP = "C1107";
     /// `models`.
     MODEL = "C1108";
     /// Keys of Windows containers.
@@ -56,8 +48,6 @@ outcomes! {
     RUNTIME = "C1111";
     /// A first process beside the app.
     INIT = "C1112";
-    /// A variable without a value.
-    UNSET_VARIABLE = "C1113";
     /// A name of another service in a value, which has another name now.
     OLD_NAME = "C1114";
     /// A variable whose name Kubernetes does not take.
@@ -68,7 +58,10 @@ outcomes! {
     ANNOTATION = "C1117";
     /// A variable whose value a stack does not take.
     VARIABLE_VALUE = "C1118";
+}
 
+codes! {
+    NETWORKS:
     /// A port that is published on the loopback address.
     LOOPBACK = "C1201";
     /// A port that is published on one address.
@@ -103,15 +96,18 @@ outcomes! {
     HOST_GATEWAY = "C1216";
     /// `dns` and `domainname`.
     DNS = "C1217";
+    /// A service whose every address is looked up.
+    DISCOVERED = "C1218";
     /// A host name with several addresses.
     HOST_ALIAS = "C1219";
     /// A port that is none.
     EXPOSE = "C1220";
-    /// A service whose every address is looked up.
-    DISCOVERED = "C1218";
     /// A label for kompose or k8ify.
     HINT = "C1221";
+}
 
+codes! {
+    STORAGE:
     /// A path of the computer that a cluster does not have.
     HOST_PATH = "C1301";
     /// Source code that is mounted for development.
@@ -144,15 +140,14 @@ outcomes! {
     FILE_DRIVER = "C1315";
     /// `volumes_from`.
     VOLUMES_FROM = "C1316";
-    /// Devices.
-    DEVICE = "C1317";
     /// Time zone files of the computer.
     TIME_ZONE = "C1318";
-    /// `/dev/shm`.
-    SHM = "C1319";
     /// A choice for a volume or path that the project does not have.
     UNKNOWN_CHOICE = "C1320";
+}
 
+codes! {
+    RESOURCES:
     /// Limits that only a node can set.
     NODE_LIMIT = "C1401";
     /// Real-time scheduling.
@@ -175,7 +170,10 @@ outcomes! {
     STORAGE_OPTION = "C1410";
     /// `platform`.
     PLATFORM = "C1411";
+}
 
+codes! {
+    LIFECYCLE:
     /// A service that others wait for to be healthy and that has no check.
     NO_CHECK = "C1501";
     /// Times of less than a second.
@@ -198,9 +196,10 @@ outcomes! {
     PROBE_PROGRAM = "C1510";
     /// More pods than a service has.
     REPLICAS = "C1512";
-    /// A dependency on a service that is not in the stack.
-    DEPENDENCY = "C1511";
+}
 
+codes! {
+    SECURITY:
     /// `privileged`.
     PRIVILEGED = "C1601";
     /// A capability beyond the runtime's own.
@@ -223,7 +222,10 @@ outcomes! {
     NAMESPACE = "C1610";
     /// `read_only` without a place to write.
     READ_ONLY = "C1611";
+}
 
+codes! {
+    CREDENTIALS:
     /// A credential that went to a Secret.
     CREDENTIAL = "C1701";
     /// A credential in a command line.

@@ -85,6 +85,15 @@ impl<'a> Mapper<'a> {
             };
             self.says.approximated(request, code::GPU_COUNT, here, message, help);
         }
+        for (key, entry) in request.as_map().into_iter().flatten() {
+            match key.as_str() {
+                "capabilities" | "driver" | "count" | "device_ids" => {}
+                "options" => {
+                    self.says.ignored(entry, code::DEVICE_PLUGIN, "device plugins take no options of a pod", "");
+                }
+                _ => self.says.nothing(entry, "Compose passes over it"),
+            }
+        }
         self.says.mapped(request, here);
         Some(Gpu { count: chosen.or(count).or(ids).unwrap_or(1), resource })
     }

@@ -9,6 +9,9 @@ use crate::compose::node::Entry;
 /// Bytes of a value that is written in a stack.
 const LONGEST: usize = 32_768;
 
+/// Variables of one service: 256 each that are plain, of Secrets, and put together.
+const MOST: usize = 768;
+
 /// What a variable becomes.
 pub(super) enum Becomes {
     /// What it is.
@@ -24,6 +27,10 @@ pub(super) enum Becomes {
 impl<'a> Mapper<'a> {
     /// Variables. One without a value, which the project does not set either, is not there.
     pub(super) fn env(&mut self, of: &Of<'a>, to: &mut Service) {
+        if let Some(entry) = of.entry("environment").filter(|_| of.node.entries("environment").count() > MOST) {
+            let message = format!("a service has at most {MOST} variables");
+            return self.says.refused(entry, code::VARIABLE_VALUE, &message, "put them into a file that it reads");
+        }
         let mut templates = Vec::new();
         for (name, entry) in of.node.entries("environment") {
             let Some(value) = entry.value.printed().filter(|_| !entry.value.is_null()) else {

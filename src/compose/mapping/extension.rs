@@ -32,7 +32,7 @@ impl Mapper<'_> {
                     place,
                     code::EXTENSION,
                     &wrong.message,
-                    "'appstack explain' shows what each field takes",
+                    "'appstack schema' prints what each field takes",
                 );
                 self.says.nothing(entry, "what is wrong in the extension keeps it from being read");
                 None

@@ -12,6 +12,9 @@ use crate::api::{SecretKey, Service};
 use crate::compose::interpolate::Filler;
 use crate::compose::node::{At, Entry, Node};
 
+/// Words of one command that the API takes.
+const MOST_WORDS: usize = 256;
+
 /// The words of a command, with the credentials in them.
 type Words = Vec<Vec<Part>>;
 
@@ -62,6 +65,17 @@ impl<'a> Mapper<'a> {
     /// Takes credentials out of all command lines of a service; their variables are added to `to`. What has no shell is refused.
     pub(super) fn hide(&mut self, of: &Of<'a>, to: &mut Service) -> Hidden {
         let mut hidden = Hidden::default();
+        let test = of.node.get("healthcheck").and_then(|check| check.entry("test"));
+        let hooks = ["pre_start", "post_start", "pre_stop"].into_iter().flat_map(|key| of.node.items(key));
+        let commands = hooks.filter_map(|hook| hook.entry("command"));
+        let all = [of.entry("entrypoint"), of.entry("command"), test].into_iter().flatten().chain(commands);
+        if let Some(long) =
+            all.into_iter().find(|entry| entry.value.as_list().is_some_and(|words| words.len() > MOST_WORDS))
+        {
+            let message = format!("a command has at most {MOST_WORDS} words");
+            self.says.refused(long, code::INVALID, &message, "put them into a script that the image has");
+            return hidden;
+        }
         self.hide_command(of, to, &mut hidden);
         self.hide_test(of, to, &mut hidden);
         for (index, hook) in of.node.items("pre_start").iter().enumerate() {

@@ -15,6 +15,9 @@ pub(super) struct Hit<'t> {
     pub is_every: bool,
 }
 
+/// Bytes around a name that say what it is: a longer text takes no more time for each of its names.
+const NEAR: usize = 2048;
+
 /// Finds names in `text`; `knows` says which words are names. One pass: every word is looked up once.
 pub(super) fn scan<'t>(text: &'t str, knows: impl Fn(&str) -> bool) -> Vec<Hit<'t>> {
     let mut hits: Vec<Hit<'t>> = Vec::new();
@@ -23,13 +26,15 @@ pub(super) fn scan<'t>(text: &'t str, knows: impl Fn(&str) -> bool) -> Vec<Hit<'
     let mut end = 0;
     let bytes = text.as_bytes();
     let whole = text.trim();
+    let is_list = whole.len() <= NEAR && is_list(whole);
     while let Some(start) = (end..bytes.len()).find(|at| bytes.get(*at).is_some_and(|byte| is_word(*byte))) {
         if text.get(end..start).is_none_or(|between| between.contains('\n')) {
             (before, open) = ("", None);
         }
         end = (start..bytes.len()).find(|at| bytes.get(*at).is_none_or(|b| !is_word(*b))).unwrap_or(bytes.len());
         let Some(word) = text.get(start..end).map(|word| word.trim_end_matches('.')) else { continue };
-        let (head, tail) = (text.get(..start).unwrap_or_default(), text.get(end..).unwrap_or_default());
+        let head = text.get(text.floor_char_boundary(start.saturating_sub(NEAR))..start).unwrap_or_default();
+        let tail = text.get(end..text.floor_char_boundary(end + NEAR)).unwrap_or_default();
         let (host, is_every) = word.strip_prefix("tasks.").map_or((word, false), |host| (host, true));
         if !knows(host) || head.ends_with(['$', '{', '\\']) || (head.ends_with('/') && !head.ends_with("//")) {
             if let Some(at) = open.filter(|_| says_port(before))
@@ -45,7 +50,7 @@ pub(super) fn scan<'t>(text: &'t str, knows: impl Fn(&str) -> bool) -> Vec<Hit<'
         let (port, after) = port_of(tail);
         let is_user = scheme.is_some() && port.is_none() && tail.split('/').next().is_some_and(|it| it.contains('@'));
         let port = port.or_else(|| scheme.filter(|_| !is_user).and_then(default_port));
-        let alone = whole == word || whole.split([',', ' ', ';']).any(|item| item == word) && is_list(whole);
+        let alone = whole == word || is_list && whole.split([',', ' ', ';']).any(|item| item == word);
         let is_host = port.is_some()
             || (scheme.is_some() && !is_user)
             || is_every

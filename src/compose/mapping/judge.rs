@@ -1,11 +1,15 @@
 //! What all users of a volume decide together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::storage::Take;
 use super::{Mapper, code};
 use crate::api::{AccessMode, Mode, Mount, Service};
 use crate::compose::files;
 use crate::compose::node::At;
+
+/// What the API lets one service mount.
+const MOST_MOUNTS: usize = 64;
 
 impl Mapper<'_> {
     /// Drops what no service of the stack mounts, and says what people may not expect of volumes.
@@ -21,51 +25,69 @@ impl Mapper<'_> {
     /// that no service names that they are not needed.
     pub(super) fn take_volumes(&mut self) {
         let takes = std::mem::take(&mut self.storage.takes);
-        // One step more for each service in a row that takes from the next.
-        for _ in 0..takes.len() {
+        let mut by_giver: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        takes.iter().enumerate().for_each(|(number, (_, from, ..))| by_giver.entry(from).or_default().push(number));
+        // Who was given something gives it on.
+        let mut open: VecDeque<usize> = (0..takes.len()).collect();
+        let mut is_open = vec![true; takes.len()];
+        let mut too_many: BTreeSet<&str> = BTreeSet::new();
+        while let Some(number) = open.pop_front() {
+            is_open.get_mut(number).into_iter().for_each(|is_open| *is_open = false);
             let mut changed = false;
-            for (to, from, read_only, _) in &takes {
-                let Some(given) = self.spec.services.get(&self.services.get(from)).map(|from| from.mounts.clone())
-                else {
+            let Some((receiver, from, read_only, _)) = takes.get(number) else { continue };
+            let Some(from) = self.spec.services.get(&self.services.get(from)) else { continue };
+            let (given, pod_security) = (from.mounts.clone(), from.pod_security);
+            let Some(to) = self.spec.services.get_mut(&self.services.get(receiver)) else { continue };
+            for (path, mount) in given {
+                if mount.tmpfs.is_some() || mount.ephemeral.is_some() || to.mounts.contains_key(&path) {
                     continue;
-                };
-                let pod_security = self.spec.services.get(&self.services.get(from)).and_then(|from| from.pod_security);
-                let Some(to) = self.spec.services.get_mut(&self.services.get(to)) else { continue };
-                for (path, mount) in
-                    given.into_iter().filter(|(_, mount)| mount.tmpfs.is_none() && mount.ephemeral.is_none())
-                {
-                    if to.mounts.contains_key(&path) {
-                        continue;
-                    }
-                    let may_write = mount.volume.is_some() || mount.host_path.is_some();
-                    let read_only = if may_write && *read_only { Some(true) } else { mount.read_only };
-                    if mount.host_path.is_some() {
-                        to.pod_security = pod_security;
-                    }
-                    to.mounts.insert(path, Mount { read_only, seed: None, ..mount });
-                    changed = true;
+                }
+                if to.mounts.len() >= MOST_MOUNTS {
+                    too_many.insert(receiver);
+                    break;
+                }
+                let may_write = mount.volume.is_some() || mount.host_path.is_some();
+                let read_only = if may_write && *read_only { Some(true) } else { mount.read_only };
+                if mount.host_path.is_some() {
+                    to.pod_security = pod_security;
+                }
+                to.mounts.insert(path, Mount { read_only, seed: None, ..mount });
+                changed = true;
+            }
+            for number in by_giver.get(receiver).into_iter().flatten().filter(|_| changed) {
+                if let Some(is_open) = is_open.get_mut(*number).filter(|is_open| !**is_open) {
+                    *is_open = true;
+                    open.push_back(*number);
                 }
             }
-            if !changed {
-                break;
-            }
         }
-        for _ in 0..takes.len() {
-            let mut changed = false;
-            for (to, from, _, item) in &takes {
-                if self.says.is_refused(from) && !self.says.is_refused(to) {
-                    changed = true;
-                    self.says.service = Some((*to).to_owned());
-                    let message = format!("'{from}', whose volumes it takes, cannot be in the stack");
-                    self.says.refused(*item, code::WITH_REFUSED, &message, "name the volumes that it needs");
-                    self.says.service = None;
-                }
-            }
-            if !changed {
-                break;
-            }
+        for (to, _, _, item) in takes.iter().filter(|(to, ..)| too_many.contains(to)) {
+            self.says.service = Some((*to).to_owned());
+            let message = format!("with what it takes from others it mounts more than {MOST_MOUNTS} volumes and files");
+            self.says.refused(*item, code::VOLUMES_FROM, &message, "name the volumes that it needs");
+            self.says.service = None;
         }
+        self.takers_of_refused(&takes, &by_giver);
         self.unsaid_files();
+    }
+
+    /// Refuses who takes volumes of a service that is refused, and who takes theirs.
+    fn takers_of_refused(&mut self, takes: &[Take<'_>], by_giver: &BTreeMap<&str, Vec<usize>>) {
+        let mut gone: Vec<&str> = by_giver.keys().copied().filter(|from| self.says.is_refused(from)).collect();
+        while let Some(from) = gone.pop() {
+            for (to, _, _, item) in by_giver.get(from).into_iter().flatten().filter_map(|number| takes.get(*number)) {
+                if self.says.is_refused(to) {
+                    continue;
+                }
+                self.says.service = Some((*to).to_owned());
+                let message = format!("'{from}', whose volumes it takes, cannot be in the stack");
+                self.says.refused(*item, code::WITH_REFUSED, &message, "name the volumes that it needs");
+                self.says.service = None;
+                if self.says.is_refused(to) {
+                    gone.push(to);
+                }
+            }
+        }
     }
 
     /// Volumes and configs that no service of the stack mounts.

@@ -1,7 +1,10 @@
 //! What is known of images that many stacks use: their users, where they keep data, whether they have a shell.
 //!
-//! From the files that the images are built from (docker-library and the projects' own), as they were in 2026. What an image is called decides:
-//! registry, tag and digest do not, but for the variant on Alpine, whose users have other numbers.
+//! From the files that the images are built from, as they were in 2026: `USER`, `VOLUME` and the `useradd` lines of the Dockerfiles of
+//! github.com/docker-library (postgres, mysql, mariadb, redis, mongo, rabbitmq, memcached, cassandra, httpd, wordpress), and of the projects' own:
+//! grafana/grafana, prometheus/prometheus, prometheus/alertmanager, grafana/loki, pgadmin-org/pgadmin4, elastic/dockerfiles,
+//! opensearch-project/opensearch-build, ClickHouse/ClickHouse, influxdata/influxdata-docker, percona/percona-docker, timescale/timescaledb-docker.
+//! What an image is called decides: registry, tag and digest do not, but for the variant on Alpine, whose users have other numbers.
 
 /// An image.
 #[derive(Debug)]
@@ -43,17 +46,36 @@ const STORE: Known = Known { is_store: true, ..NOTHING };
 /// The table.
 const IMAGES: &[Known] = &[
     Known {
-        names: &["postgres", "postgis/postgis", "pgvector/pgvector", "timescale/timescaledb"],
+        names: &["postgres", "postgis/postgis", "pgvector/pgvector"],
         users: &[("postgres", 999, 999)],
         users_on_alpine: &[("postgres", 70, 70)],
+        // From 18 on the volume is the folder above, and the data two below it.
         data: &["/var/lib/postgresql/data", "/var/lib/postgresql"],
         wants_sub_path: true,
         check: Some("pg_isready -U \"${POSTGRES_USER:-postgres}\""),
         ..STORE
     },
     Known {
-        names: &["mysql", "percona", "percona/percona-server"],
+        // On Alpine whatever its tag.
+        names: &["timescale/timescaledb"],
+        users: &[("postgres", 70, 70)],
+        data: &["/var/lib/postgresql/data", "/var/lib/postgresql"],
+        wants_sub_path: true,
+        check: Some("pg_isready -U \"${POSTGRES_USER:-postgres}\""),
+        ..STORE
+    },
+    Known {
+        names: &["mysql"],
         users: &[("mysql", 999, 999)],
+        data: &["/var/lib/mysql"],
+        wants_sub_path: true,
+        check: Some("mysqladmin ping -h 127.0.0.1 --silent"),
+        ..STORE
+    },
+    Known {
+        names: &["percona", "percona/percona-server"],
+        users: &[("mysql", 1001, 1001)],
+        runs_as: Some((1001, 1001)),
         data: &["/var/lib/mysql"],
         wants_sub_path: true,
         check: Some("mysqladmin ping -h 127.0.0.1 --silent"),
@@ -68,13 +90,14 @@ const IMAGES: &[Known] = &[
         ..STORE
     },
     Known {
-        names: &["redis", "valkey/valkey", "redis/redis-stack-server"],
+        names: &["redis", "valkey/valkey"],
         users: &[("redis", 999, 999), ("valkey", 999, 999)],
         users_on_alpine: &[("redis", 999, 1000), ("valkey", 999, 1000)],
         data: &["/data"],
         check: Some("redis-cli ping | grep -q PONG"),
         ..STORE
     },
+    Known { names: &["redis/redis-stack-server"], data: &["/data"], ..STORE },
     Known {
         names: &["mongo"],
         users: &[("mongodb", 999, 999)],
@@ -85,7 +108,7 @@ const IMAGES: &[Known] = &[
     Known {
         names: &["elasticsearch", "elasticsearch/elasticsearch"],
         users: &[("elasticsearch", 1000, 1000)],
-        runs_as: Some((1000, 1000)),
+        runs_as: Some((1000, 0)),
         data: &["/usr/share/elasticsearch/data"],
         ..STORE
     },
@@ -107,7 +130,12 @@ const IMAGES: &[Known] = &[
     Known { names: &["memcached"], users: &[("memcache", 11211, 11211)], runs_as: Some((11211, 11211)), ..STORE },
     Known { names: &["qdrant/qdrant"], data: &["/qdrant/storage", "/qdrant/snapshots"], ..STORE },
     Known { names: &["minio/minio"], data: &["/data"], ..STORE },
-    Known { names: &["influxdb"], data: &["/var/lib/influxdb", "/var/lib/influxdb2"], ..STORE },
+    Known {
+        names: &["influxdb"],
+        users: &[("influxdb", 1000, 1000)],
+        data: &["/var/lib/influxdb", "/var/lib/influxdb2"],
+        ..STORE
+    },
     Known {
         names: &["clickhouse", "clickhouse/clickhouse-server"],
         users: &[("clickhouse", 101, 101)],
@@ -119,8 +147,8 @@ const IMAGES: &[Known] = &[
     Known { names: &["getmeili/meilisearch"], data: &["/meili_data"], ..STORE },
     Known {
         names: &["grafana/grafana", "grafana/grafana-oss", "grafana/grafana-enterprise"],
-        users: &[("grafana", 472, 472)],
-        runs_as: Some((472, 472)),
+        users: &[("grafana", 472, 0)],
+        runs_as: Some((472, 0)),
         data: &["/var/lib/grafana"],
         ..NOTHING
     },
@@ -139,8 +167,8 @@ const IMAGES: &[Known] = &[
     Known { names: &["grafana/loki"], runs_as: Some((10001, 10001)), data: &["/loki"], has_shell: false, ..NOTHING },
     Known {
         names: &["dpage/pgadmin4"],
-        users: &[("pgadmin", 5050, 5050)],
-        runs_as: Some((5050, 5050)),
+        users: &[("pgadmin", 5050, 0)],
+        runs_as: Some((5050, 0)),
         data: &["/var/lib/pgadmin"],
         ..NOTHING
     },
@@ -164,11 +192,18 @@ const IMAGES: &[Known] = &[
         ..NOTHING
     },
     Known { names: &["node"], users: &[("node", 1000, 1000)], ..NOTHING },
-    Known { names: &["httpd"], users: &[("www-data", 33, 33), ("daemon", 1, 1)], ..NOTHING },
+    Known {
+        names: &["httpd"],
+        users: &[("www-data", 33, 33), ("daemon", 1, 1)],
+        users_on_alpine: &[("www-data", 82, 82), ("daemon", 2, 2)],
+        ..NOTHING
+    },
     Known {
         names: &["wordpress", "nextcloud"],
         users: &[("www-data", 33, 33)],
         users_on_alpine: &[("www-data", 82, 82)],
+        // What the program is made of is copied there when the folder is empty.
+        data: &["/var/www/html"],
         ..NOTHING
     },
     Known {
@@ -262,7 +297,11 @@ mod tests {
     fn users_have_the_numbers_of_their_image() {
         assert_eq!(user("postgres:15-alpine", "postgres"), Some((70, 70)));
         assert_eq!(user("postgres:15", "postgres"), Some((999, 999)));
+        assert_eq!(user("timescale/timescaledb:latest-pg16", "postgres"), Some((70, 70)));
         assert_eq!(user("node:20-alpine", "node"), Some((1000, 1000)));
+        assert_eq!(user("httpd:2.4-alpine", "www-data"), Some((82, 82)));
+        assert_eq!(user("grafana/grafana:11.0.0", "grafana"), Some((472, 0)));
+        assert_eq!(user("percona:8.0", "mysql"), Some((1001, 1001)));
         assert_eq!(user("anything", "root"), Some((0, 0)));
         assert_eq!(user("anything", "nobody"), Some((65534, 65534)));
         assert_eq!(user("anything", "app"), None);

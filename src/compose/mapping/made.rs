@@ -1,14 +1,28 @@
 //! The Secrets that are made beside the stack. Values never show in messages.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{MadeSecret, Mapper, names};
 use crate::api::Secret;
+use crate::compose::node::Node;
 
 /// What the API server lets a Secret hold.
 ///
 /// <https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size>
 pub(super) const LARGEST: usize = 1 << 20;
+
+/// What went where, so that it is found again without a search.
+#[derive(Default)]
+pub(super) struct Kept {
+    /// Secret and key, by the key that was wanted and the value.
+    places: HashMap<(String, Vec<u8>), (String, String)>,
+    /// The number that the next value of a wanted key may have, by Secret and that key.
+    next: HashMap<(String, String), usize>,
+    /// Bytes of each Secret.
+    sizes: HashMap<String, usize>,
+    /// Names of Secrets that the project says are there already.
+    external: Option<BTreeSet<String>>,
+}
 
 impl Mapper<'_> {
     /// Puts `value` into the project's Secret, as `key` or, where that has another value already, as `key-2` and so on. Answers which secret of
@@ -18,6 +32,16 @@ impl Mapper<'_> {
     /// whoever calls looks at that first.
     pub(super) fn secret_entry(&mut self, key: &str, value: &[u8]) -> (String, String) {
         let key = secret_key(key);
+        let wanted = (key.clone(), value.to_vec());
+        if let Some(place) = self.kept.places.get(&wanted) {
+            return place.clone();
+        }
+        let place = self.new_entry(&key, value);
+        self.kept.places.insert(wanted, place.clone());
+        place
+    }
+
+    fn new_entry(&mut self, key: &str, value: &[u8]) -> (String, String) {
         let stack = names::label(&self.project.name);
         let mut number = 1;
         loop {
@@ -26,10 +50,17 @@ impl Mapper<'_> {
                 .made
                 .entry(name.clone())
                 .or_insert_with(|| MadeSecret { name: name.clone(), data: BTreeMap::new() });
-            let size: usize = made.data.iter().map(|(key, value)| key.len() + value.len()).sum();
-            let mut tries = (1..).map(|number| numbered(&key, number, 253));
-            let free = tries.find(|key| made.data.get(key).is_none_or(|other| other == value)).unwrap_or_default();
-            if made.data.contains_key(&free) || made.data.is_empty() || size + free.len() + value.len() <= LARGEST {
+            let size = self.kept.sizes.entry(name.clone()).or_default();
+            let next = self.kept.next.entry((name.clone(), key.to_owned())).or_insert(1);
+            let mut candidates = (*next..).map(|number| (number, numbered(key, number, 253)));
+            let is_free = |key: &String| made.data.get(key).is_none_or(|other| other == value);
+            let (tried, free) = candidates.find(|(_, key)| is_free(key)).unwrap_or_default();
+            let is_there = made.data.contains_key(&free);
+            if is_there || made.data.is_empty() || *size + free.len() + value.len() <= LARGEST {
+                if !is_there {
+                    *size += free.len() + value.len();
+                }
+                *next = tried + 1;
                 made.data.insert(free.clone(), value.to_vec());
                 return (name, free);
             }
@@ -42,11 +73,14 @@ impl Mapper<'_> {
         let wanted = format!("{}-{}", names::label(&self.project.name), names::label(name));
         for number in 1.. {
             let name = numbered(&wanted, number, 40);
+            let is_external = self.is_external(&name);
             match self.made.get(&name) {
                 Some(made) if made.data != files => {}
                 Some(_) => return name,
-                None if self.is_external(&name) => {}
+                None if is_external => {}
                 None => {
+                    let size = files.iter().map(|(key, value)| key.len() + value.len()).sum();
+                    self.kept.sizes.insert(name.clone(), size);
                     self.made.insert(name.clone(), MadeSecret { name: name.clone(), data: files });
                     return self.generated(&name);
                 }
@@ -67,11 +101,14 @@ impl Mapper<'_> {
     }
 
     /// Whether a secret of the project that exists already has this name.
-    fn is_external(&self, name: &str) -> bool {
-        self.project.root.entries("secrets").any(|(own, entry)| {
-            entry.value.get("external").is_some_and(crate::compose::node::Node::is_true)
-                && self.secrets.get(own) == name
-        })
+    fn is_external(&mut self, name: &str) -> bool {
+        let (project, secrets) = (self.project, &self.secrets);
+        let external = self.kept.external.get_or_insert_with(|| {
+            let all = project.root.entries("secrets");
+            let external = all.filter(|(_, entry)| entry.value.get("external").is_some_and(Node::is_true));
+            external.map(|(name, _)| secrets.get(name)).collect()
+        });
+        external.contains(name)
     }
 }
 

@@ -74,6 +74,12 @@ mod credential_tests;
 #[cfg(test)]
 mod file_tests;
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod silent_project;
+#[cfg(test)]
+mod silent_tests;
+#[cfg(test)]
 mod storage_tests;
 #[cfg(test)]
 pub(super) mod tests;
@@ -168,6 +174,7 @@ struct Mapper<'a> {
     spec: AppStackSpec,
     storage: storage::Storage<'a>,
     made: BTreeMap<String, MadeSecret>,
+    kept: made::Kept,
     carries: Vec<Carry>,
     comments: BTreeMap<String, String>,
     texts: Texts<'a>,
@@ -221,6 +228,7 @@ impl<'a> Mapper<'a> {
             spec: AppStackSpec::default(),
             storage: storage::Storage::default(),
             made: BTreeMap::new(),
+            kept: made::Kept::default(),
             carries: Vec::new(),
             comments: BTreeMap::new(),
             texts: Texts::of(project),
@@ -342,6 +350,11 @@ impl<'a> Mapper<'a> {
             return self.says.nothing(entry, "only x-appstack is read");
         }
         let fate = table::fate(path);
+        let reads_own = matches!(path.as_slice(), ["x-appstack"] | ["services" | "volumes", _, "x-appstack"]);
+        if path.last() == Some(&"x-appstack") && !reads_own {
+            let help = "write it under a service, a volume, or at the top of the file";
+            return self.says.refused(entry, code::EXTENSION, "x-appstack says nothing here", help);
+        }
         if !matches!(fate, Some(Fate::To(_)) | None) {
             return self.say_fate(entry.into(), fate);
         }
@@ -395,6 +408,20 @@ impl<'a> Mapper<'a> {
         let secrets = self.made.into_values().collect();
         Mapped { stack, secrets, carries: self.carries, comments: self.comments, account, findings }
     }
+}
+
+/// The names of the fields that `x-appstack` may have: of the project, of a service, of a volume.
+pub fn extension_fields() -> [Vec<String>; 3] {
+    let names = |schema: schemars::Schema| {
+        let fields =
+            schema.get("properties").and_then(serde_json::Value::as_object).map(|fields| fields.keys().cloned());
+        fields.into_iter().flatten().collect()
+    };
+    [
+        names(schemars::schema_for!(own::OfProject)),
+        names(schemars::schema_for!(own::OfService)),
+        names(schemars::schema_for!(volumes::Extension)),
+    ]
 }
 
 /// Annotation of the stack: names of Compose that Kubernetes does not take, as `services/My_App=my-app`.

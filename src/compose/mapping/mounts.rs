@@ -151,11 +151,7 @@ impl<'a> Mapper<'a> {
                 }
             }
             Some(Declared::Memory(size)) => {
-                let users = self
-                    .project
-                    .services()
-                    .filter(|(_, service)| crate::compose::project::uses(&service.value, "volumes").contains(&source));
-                if users.count() > 1 {
+                if self.storage.users.get(source).is_some_and(|users| *users > 1) {
                     wish.remarks.push("each pod has memory of its own there, which no other service sees".to_owned());
                 }
                 self.memory(of, &wish, size, to);

@@ -10,6 +10,7 @@ use crate::child::digest::Digest;
 #[derive(Clone, Debug, Default)]
 pub struct Labels {
     of: BTreeMap<String, String>,
+    taken: BTreeSet<String>,
 }
 
 impl Labels {
@@ -41,7 +42,7 @@ impl Labels {
             taken.insert(label.clone());
             of.insert(name.to_owned(), label);
         }
-        Labels { of }
+        Labels { of, taken }
     }
 
     /// The label of a name; the name made a label, if nothing is called that.
@@ -51,7 +52,7 @@ impl Labels {
 
     /// Whether a name has this label.
     pub fn has(&self, label: &str) -> bool {
-        self.of.values().any(|own| own == label)
+        self.taken.contains(label)
     }
 
     /// Names that became others.

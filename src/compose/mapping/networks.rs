@@ -233,6 +233,7 @@ impl<'a> Mapper<'a> {
         for (name, service) in self.project.services() {
             self.says.service = Some(name.clone());
             self.every_address(name);
+            self.other_name(name, service);
             for key in ["container_name", "hostname"] {
                 if let Some(entry) = service.value.entry(key).filter(|entry| !entry.value.is_null()) {
                     self.name(name, entry);
@@ -240,6 +241,32 @@ impl<'a> Mapper<'a> {
             }
         }
         self.says.service = None;
+    }
+
+    /// A service that is called otherwise than in Compose, and who dials it by the name that it has there.
+    fn other_name(&mut self, name: &str, service: &Entry) {
+        let label = self.services.get(name);
+        if label == name {
+            return;
+        }
+        let message = format!("'{name}' cannot be the name of a Service: it is called '{label}' here");
+        self.says.noted(service.at, code::RENAMED, &message, &format!("call it '{label}' in Compose as well"));
+        let mut last = At::NOWHERE;
+        for mention in self.texts.mentions(name).copied().collect::<Vec<_>>() {
+            if mention.at == last && last.is_written() {
+                continue;
+            }
+            last = mention.at;
+            self.says.service = Some(mention.by.to_owned());
+            let message = format!("'{}' dials '{name}', which is called '{label}' here: nobody answers", mention.by);
+            self.says.noted(
+                mention.at,
+                code::OLD_NAME,
+                &message,
+                &format!("dial '{label}', and call it so in Compose"),
+            );
+        }
+        self.says.service = Some(name.to_owned());
     }
 
     /// Who looks up every address of a service finds them under a name without an address of its own.

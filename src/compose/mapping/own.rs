@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Mapper, Of, field};
@@ -10,9 +11,9 @@ use crate::api::{
 };
 
 /// What a service may say, in the words of the stack.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-struct OfService {
+pub(super) struct OfService {
     autoscale: Option<Autoscale>,
     mode: Option<Mode>,
     publish: Option<Publish>,
@@ -23,9 +24,9 @@ struct OfService {
 }
 
 /// What the project may say, in the words of the stack.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-struct OfProject {
+pub(super) struct OfProject {
     publish: Option<Publish>,
     gateway: Option<Gateway>,
     ingress_class_name: Option<String>,

@@ -9,6 +9,11 @@ use crate::compose::ports::range;
 /// Ports of one `expose` range that are taken: a port range of a container is a port each.
 const LONGEST_RANGE: u16 = 100;
 
+/// More ports than this of one service are not looked at: a stack takes fewer.
+const MOST_PORTS: usize = 256;
+
+const TOO_MANY: &str = "a service has no more than a few ports";
+
 /// Ports that data stores listen on: published, they are on the internet once a cloud gives the Service an address.
 const STORES: [i32; 12] = [1433, 3306, 5432, 5672, 6379, 7687, 8086, 9042, 9092, 9200, 11211, 27017];
 
@@ -32,6 +37,10 @@ impl<'a> Mapper<'a> {
                 self.says.refused(item, code::EXPOSE, &message, "name the ports that are used");
                 continue;
             }
+            if to.ports.len() > MOST_PORTS {
+                self.says.refused(item, code::EXPOSE, TOO_MANY, "name the ports that are used");
+                continue;
+            }
             for port in first.max(1)..=last {
                 add(to, i32::from(port), protocol, None);
             }
@@ -43,6 +52,9 @@ impl<'a> Mapper<'a> {
         let text = |key: &str| item.get(key).filter(|node| !node.is_null()).and_then(Node::printed).unwrap_or_default();
         let target = item.get("target").and_then(Node::as_int).and_then(|port| i32::try_from(port).ok());
         let target = target.filter(|port| (1..=65_535).contains(port));
+        if to.ports.len() > MOST_PORTS {
+            return self.says.refused(item, code::EXPOSE, TOO_MANY, "name the ports that are used");
+        }
         let (Some(target), Some(protocol)) = (target, protocol_of(&text("protocol"))) else {
             let message = "a port is a number from 1 to 65535 of tcp, udp or sctp";
             return self.says.refused(item, code::EXPOSE, message, "correct the port");
@@ -122,8 +134,18 @@ impl<'a> Mapper<'a> {
                 if service.ports.values().any(same) || dial.by == name || service.network_mode.is_some() {
                     continue;
                 }
-                add(service, i32::from(dial.port), dial.protocol, None);
                 let Dial { by, port, .. } = dial;
+                if service.ports.len() > MOST_PORTS {
+                    let message = format!("'{by}' dials more ports of '{name}' than a service can have");
+                    self.says.noted(
+                        dial.at,
+                        code::INFERRED_PORT,
+                        &message,
+                        &format!("write those that it has in '{name}'"),
+                    );
+                    break;
+                }
+                add(service, i32::from(dial.port), dial.protocol, None);
                 let message = format!("'{by}' dials port {port} of '{name}', which names no such port: it is added");
                 let help = format!("write expose: [\"{port}\"] in '{name}'");
                 self.says.noted(dial.at, code::INFERRED_PORT, &message, &help);

@@ -18,6 +18,8 @@ pub(super) struct Storage<'a> {
     pub(super) volumes: BTreeMap<&'a str, Declared>,
     /// Bound folders that are volumes, none inside another, and how these are called in the stack.
     pub(super) bound: BTreeMap<PathBuf, String>,
+    /// How many services mount each volume of the project.
+    pub(super) users: BTreeMap<&'a str, usize>,
     /// All paths of this computer that services mount.
     pub(super) sources: BTreeSet<PathBuf>,
     /// Where each volume of the stack is written first.
@@ -32,8 +34,8 @@ pub(super) struct Storage<'a> {
     pub(super) folders: BTreeMap<PathBuf, Option<Rc<Files>>>,
     /// Bytes of all configs.
     pub(super) config_bytes: usize,
-    /// Who mounts what another mounts: both names in Compose, whether it only reads, and the item that says so.
-    pub(super) takes: Vec<(&'a str, &'a str, bool, &'a Node)>,
+    /// Who mounts what another mounts.
+    pub(super) takes: Vec<Take<'a>>,
     /// Services of which others take volumes.
     pub(super) givers: BTreeSet<&'a str>,
     /// Folders that images of the project are built from.
@@ -41,6 +43,9 @@ pub(super) struct Storage<'a> {
     /// Size and class of volumes by the labels of services that mount them.
     pub(super) hints: BTreeMap<&'a str, (Option<String>, Option<String>)>,
 }
+
+/// Who mounts what another mounts: both names in Compose, whether it only reads, and the item that says so.
+pub(super) type Take<'a> = (&'a str, &'a str, bool, &'a Node);
 
 /// What a volume of the project became.
 #[derive(Clone, Debug)]

@@ -2,6 +2,9 @@
 //!
 //! Keys with one fate whatever they say are settled from here; of the others the rows say where they go and the mapping does it.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 use super::code;
 use crate::compose::problem::Code;
 
@@ -24,12 +27,36 @@ use Fate::{Ignored, Nothing, Refused, Settled, To};
 
 /// The row of a key: the longest that is the key or above it. A path has one step for each key, `*` for names and items.
 pub fn fate(path: &[&str]) -> Option<Fate> {
-    let fits = |row: &str| {
-        let mut steps = path.iter();
-        row.split('.').all(|wanted| steps.next().is_some_and(|step| wanted == "*" || wanted == *step))
-    };
-    let rows = ROWS.iter().filter(|(row, _)| fits(row));
-    rows.max_by_key(|(row, _)| row.split('.').count()).map(|(_, fate)| *fate)
+    TREE.find(path, 0).map(|(_, fate)| fate)
+}
+
+/// The rows by their steps.
+#[derive(Default)]
+struct Tree {
+    fate: Option<Fate>,
+    below: BTreeMap<&'static str, Tree>,
+}
+
+static TREE: LazyLock<Tree> = LazyLock::new(|| {
+    let mut tree = Tree::default();
+    for (row, fate) in ROWS {
+        let mut here = &mut tree;
+        for step in row.split('.') {
+            here = here.below.entry(step).or_default();
+        }
+        here.fate = Some(*fate);
+    }
+    tree
+});
+
+impl Tree {
+    /// The fate of the longest row, and its length.
+    fn find(&self, path: &[&str], depth: usize) -> Option<(usize, Fate)> {
+        let own = self.fate.map(|fate| (depth, fate));
+        let Some((step, rest)) = path.split_first() else { return own };
+        let below = |step: &str| self.below.get(step).and_then(|tree| tree.find(rest, depth + 1));
+        [below(step), below("*"), own].into_iter().flatten().max_by_key(|(depth, _)| *depth)
+    }
 }
 
 const NETWORK: &str = "the cluster's network plugin decides";

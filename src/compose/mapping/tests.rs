@@ -82,7 +82,7 @@ fn a_key_of_which_nothing_was_said_refuses_its_service() {
 }
 
 /// A value of a type, as JSON, which YAML reads too.
-fn sample(kind: Kind) -> Value {
+pub(super) fn sample(kind: Kind) -> Value {
     match kind {
         Kind::Any | Kind::Text | Kind::Texts | Kind::Words | Kind::Command | Kind::Test => json!("x"),
         Kind::Bool => json!(true),
@@ -102,7 +102,7 @@ fn sample(kind: Kind) -> Value {
 }
 
 /// Every path of keys down to the leaves, each as a value that has that leaf alone.
-fn each(kind: Kind, found: &mut Vec<Value>, wrap: &dyn Fn(Value) -> Value) {
+pub(super) fn each(kind: Kind, found: &mut Vec<Value>, wrap: &dyn Fn(Value) -> Value) {
     match kind {
         Kind::Object(keys) => {
             for (key, kind) in keys {
@@ -115,7 +115,7 @@ fn each(kind: Kind, found: &mut Vec<Value>, wrap: &dyn Fn(Value) -> Value) {
     }
 }
 
-fn merge(into: &mut Value, from: Value) {
+pub(super) fn merge(into: &mut Value, from: Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {
             for (key, value) in from {

@@ -3,7 +3,7 @@
 //! Compose lets every container reach every port of another by any of its names; here a port, a further name and a look-up of every address
 //! have to be declared. One scan of all texts finds which are used.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::Mapper;
 use super::hosts::{Hit, scan};
@@ -146,28 +146,39 @@ impl<'a> Texts<'a> {
 
     /// Scans one text; whether it dials something.
     fn text(&mut self, text: &str, of: Mention<'a>) -> bool {
-        let names = &self.names;
+        let hits = self.read(text);
+        self.add(&hits, of)
+    }
+
+    /// What a text names, each once.
+    fn read(&self, text: &str) -> Vec<Hit<'a>> {
+        let known = |hit: Hit<'_>| Some(Hit { host: self.names.get_key_value(hit.host)?.0, ..hit });
+        let mut hits: Vec<Hit<'a>> =
+            scan(text, |word| self.names.contains_key(word)).into_iter().filter_map(known).collect();
+        if text.contains("dns_sd_configs") {
+            self.discovery(text, &mut hits);
+        }
+        let mut seen = HashSet::new();
+        hits.retain(|hit| seen.insert((hit.host, hit.port, hit.protocol.as_str(), hit.is_every)));
         let own = upstreams(text);
         // `http://web` means the group of servers that nginx calls so, not port 80 of a service.
         let is_own = |hit: &Hit<'_>| {
             let is_written = |port: u16| text.contains(&format!("{}:{port}", hit.host));
             own.contains(&hit.host) && !hit.port.is_some_and(is_written)
         };
-        let hits: Vec<(&'a str, Hit<'_>)> = scan(text, |word| names.contains_key(word))
-            .into_iter()
-            .filter(|hit| !is_own(hit))
-            .filter_map(|hit| Some((*names.get_key_value(hit.host)?.0, hit)))
-            .collect();
-        for (host, hit) in &hits {
+        hits.retain(|hit| !is_own(hit));
+        hits
+    }
+
+    /// Takes down what a text names; whether it dials something.
+    fn add(&mut self, hits: &[Hit<'a>], of: Mention<'a>) -> bool {
+        for hit in hits {
             if hit.is_every {
-                self.discover(host, of);
+                self.discover(hit.host, of);
             }
-            self.hit(host, hit.port, hit.protocol, of);
+            self.hit(hit.host, hit.port, hit.protocol, of);
         }
-        if text.contains("dns_sd_configs") {
-            self.discovery(text, of);
-        }
-        hits.iter().any(|(_, hit)| hit.port.is_some())
+        hits.iter().any(|hit| hit.port.is_some())
     }
 
     fn hit(&mut self, host: &'a str, port: Option<u16>, protocol: Protocol, of: Mention<'a>) {
@@ -192,7 +203,7 @@ impl<'a> Texts<'a> {
     }
 
     /// The names and the port below each `dns_sd_configs` of a Prometheus configuration.
-    fn discovery(&mut self, text: &str, of: Mention<'a>) {
+    fn discovery(&self, text: &str, hits: &mut Vec<Hit<'a>>) {
         let indent = |line: &str| line.len() - line.trim_start_matches([' ', '-']).len();
         let mut lines = text.lines().peekable();
         while let Some(line) = lines.next() {
@@ -210,10 +221,8 @@ impl<'a> Texts<'a> {
                 let hosts = words.iter().map(|word| word.strip_prefix("tasks.").unwrap_or(word));
                 found.extend(hosts.filter_map(|word| Some(*self.names.get_key_value(word)?.0)));
             }
-            for host in found {
-                self.discover(host, of);
-                self.hit(host, port.filter(|port| *port > 0), Protocol::Tcp, of);
-            }
+            let port = port.filter(|port| *port > 0);
+            hits.extend(found.into_iter().map(|host| Hit { host, port, protocol: Protocol::Tcp, is_every: true }));
         }
     }
 }
@@ -221,15 +230,17 @@ impl<'a> Texts<'a> {
 impl Mapper<'_> {
     /// Scans the contents of the configs that services mount: files that were bound are among them.
     pub(super) fn scan_configs(&mut self) {
+        let mut scanned: BTreeMap<&str, Vec<Hit<'_>>> = BTreeMap::new();
         for (name, entry) in self.project.services() {
             let Some(service) = self.spec.services.get(&self.services.get(name)) else { continue };
             for (path, mount) in &service.mounts {
-                let config = mount.config.as_ref().and_then(|config| self.spec.configs.get(config));
-                let Some(config) = config else { continue };
+                let named = mount.config.as_ref().and_then(|named| self.spec.configs.get_key_value(named));
+                let Some((named, config)) = named else { continue };
                 let at = mounted(&entry.value, path).unwrap_or(At::NOWHERE);
-                for text in config.content.iter().chain(config.data.values()) {
-                    self.texts.text(text, Mention { at, by: name });
-                }
+                let texts = || config.content.iter().chain(config.data.values());
+                let hits =
+                    scanned.entry(named).or_insert_with(|| texts().flat_map(|text| self.texts.read(text)).collect());
+                self.texts.add(hits, Mention { at, by: name });
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::choices::VolumeAs;
@@ -15,9 +16,10 @@ use crate::compose::project;
 use crate::compose::units;
 
 /// `x-appstack` of a volume.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Extension {
+pub(super) struct Extension {
+    #[schemars(with = "Option<String>")]
     size: Option<Quantity>,
     storage_class_name: Option<String>,
     access_mode: Option<AccessMode>,
@@ -42,8 +44,10 @@ impl<'a> Mapper<'a> {
             // kompose reads them there too.
             let hint = |key: &str| service.find(&["labels", key]).and_then(Node::printed);
             let (size, class) = (hint("kompose.volume.size"), hint("kompose.volume.storage-class-name"));
-            for name in project::uses(service, "volumes") {
+            let names: BTreeSet<&str> = project::uses(service, "volumes").into_iter().collect();
+            for name in names {
                 used.insert(name);
+                *self.storage.users.entry(name).or_default() += 1;
                 if size.is_some() || class.is_some() {
                     self.storage.hints.insert(name, (size.clone(), class.clone()));
                 }

@@ -2,17 +2,16 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::compose::Loaded;
 use crate::compose::account::{Key, Stands};
 use crate::compose::mapping::Mapped;
 use crate::compose::mapping::says::{Class, Finding, Outcome};
-use crate::compose::node::At;
 use crate::compose::notes::Settled;
 
 /// How many keys there are of each class.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Score {
     /// The stack says the same.
     pub mapped: usize,
@@ -84,51 +83,106 @@ pub fn score(mapped: &Mapped) -> Score {
 }
 
 /// The report for programs: every key with its place, class, code, and what became of it.
-pub fn json(mapped: &Mapped, loaded: &Loaded) -> Value {
-    let place = |at: At| loaded.sources.line_column(at);
-    let keys = rows(mapped).map(|row| {
-        let mut value = json!({"path": row.key.path, "class": name(row.class)});
-        if let Some((file, line, column)) = place(row.key.at) {
-            value["file"] = json!(short(loaded, file));
-            value["line"] = json!(line);
-            value["column"] = json!(column);
-        }
+#[derive(Debug, Serialize)]
+pub struct Report<'a> {
+    stack: Option<&'a str>,
+    services: usize,
+    score: Scores,
+    findings: Vec<Found<'a>>,
+    carry: Vec<Carried<'a>>,
+    keys: Vec<Told<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Scores {
+    keys: usize,
+    #[serde(flatten)]
+    of: Score,
+}
+
+#[derive(Debug, Serialize)]
+struct Found<'a> {
+    class: &'static str,
+    code: &'static str,
+    at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<&'a str>,
+    message: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    help: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct Carried<'a> {
+    from: &'a str,
+    volume: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct Told<'a> {
+    path: &'a str,
+    class: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    code: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    to: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    message: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    help: &'a str,
+}
+
+/// Makes the report for programs.
+pub fn report<'a>(mapped: &'a Mapped, loaded: &'a Loaded) -> Report<'a> {
+    let told = |row: Row<'a>| {
+        let place = loaded.sources.line_column(row.key.at);
         let (code, to, message, help) = match row.outcome {
             Some(said) => (said.code.0, said.to.as_str(), said.message.as_str(), said.help.as_str()),
             None => ("", "", row.how, ""),
         };
-        for (key, text) in [("code", code), ("to", to), ("message", message), ("help", help)] {
-            if !text.is_empty() {
-                value[key] = json!(text);
-            }
+        Told {
+            path: &row.key.path,
+            class: name(row.class),
+            file: place.map(|(file, ..)| short(loaded, file)),
+            line: place.map(|(_, line, _)| line),
+            column: place.map(|(.., column)| column),
+            code,
+            to,
+            message,
+            help,
         }
-        value
-    });
-    let score = score(mapped);
-    json!({
-        "stack": mapped.stack.metadata.name,
-        "services": mapped.stack.spec.services.len(),
-        "score": {
-            "keys": score.keys(), "mapped": score.mapped, "resolved": score.resolved, "nothing": score.nothing,
-            "approximated": score.approximated, "ignored": score.ignored, "refused": score.refused,
-        },
-        "findings": mapped.findings.iter().map(|finding| finding_json(finding, loaded)).collect::<Vec<_>>(),
-        "carry": mapped.carries.iter().map(|carry| json!({"from": carry.from, "volume": carry.volume})).collect::<Vec<_>>(),
-        "keys": keys.collect::<Vec<_>>(),
-    })
+    };
+    let found = |finding: &'a Finding| Found {
+        class: name(finding.outcome.class),
+        code: finding.outcome.code.0,
+        at: at(finding, loaded),
+        service: finding.service.as_deref(),
+        message: &finding.outcome.message,
+        help: &finding.outcome.help,
+    };
+    let of = score(mapped);
+    Report {
+        stack: mapped.stack.metadata.name.as_deref(),
+        services: mapped.stack.spec.services.len(),
+        score: Scores { keys: of.keys(), of },
+        findings: mapped.findings.iter().map(found).collect(),
+        carry: mapped.carries.iter().map(|carry| Carried { from: &carry.from, volume: &carry.volume }).collect(),
+        keys: rows(mapped).map(told).collect(),
+    }
 }
 
-fn finding_json(finding: &Finding, loaded: &Loaded) -> Value {
-    let said = &finding.outcome;
-    let mut value =
-        json!({"class": name(said.class), "code": said.code.0, "message": said.message, "at": at(finding, loaded)});
-    if let Some(service) = &finding.service {
-        value["service"] = json!(service);
-    }
-    if !said.help.is_empty() {
-        value["help"] = json!(said.help);
-    }
-    value
+/// The report for programs as the text of a file.
+///
+/// # Errors
+/// If it cannot be written as JSON, which nothing in it prevents.
+pub fn json(mapped: &Mapped, loaded: &Loaded) -> Result<String, serde_json::Error> {
+    Ok(serde_json::to_string_pretty(&report(mapped, loaded))? + "\n")
 }
 
 /// A class in a word.
