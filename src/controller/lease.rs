@@ -7,12 +7,15 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{ObjectMeta, PostParams};
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::ops::Ops;
 use crate::ops::needs::LEASE;
+
+/// Annotation of the lease: the one namespace that its holder looks after. Without it, that is all of them.
+pub const WATCHES: &str = "appstack.dev/watch-namespace";
 
 /// A lease that may be held.
 pub struct Lock {
@@ -20,6 +23,7 @@ pub struct Lock {
     name: String,
     identity: String,
     term: Duration,
+    watches: Option<String>,
     ops: Ops,
     /// The foreign lease as last seen, and since when it has not moved.
     seen: Option<(LeaseSpec, Instant)>,
@@ -57,14 +61,24 @@ impl Leadership {
 impl Lock {
     /// The lease `name` for `identity`. A holder that does not renew it for `term` has lost it.
     pub fn new(client: Client, namespace: &str, name: &str, identity: &str, term: Duration) -> Self {
+        let (name, identity) = (name.to_owned(), identity.to_owned());
         let api = Api::namespaced(client, namespace);
-        Lock { api, name: name.into(), identity: identity.into(), term, ops: Ops::default(), seen: None }
+        Lock { api, name, identity, term, watches: None, ops: Ops::default(), seen: None }
     }
 
     /// Says there whether it is held, and what is wrong with it.
-    pub fn reports_to(self, ops: Ops) -> Self {
+    #[must_use]
+    pub fn reporting_to(mut self, ops: Ops) -> Self {
         ops.needs.expect(LEASE);
-        Lock { ops, ..self }
+        self.ops = ops;
+        self
+    }
+
+    /// Says on the lease which one namespace its holder looks after.
+    #[must_use]
+    pub fn watching(mut self, namespace: Option<String>) -> Self {
+        self.watches = namespace;
+        self
     }
 
     /// Holds the lease from when it is free for as long as a [`Leadership`] lives, then gives it back.
@@ -120,6 +134,7 @@ impl Lock {
                 metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
                 spec: Some(self.ours(0)),
             };
+            let lease = self.mark(lease);
             return accepted(self.api.create(&PostParams::default(), &lease).await);
         };
         let spec = lease.spec.clone().unwrap_or_default();
@@ -134,7 +149,16 @@ impl Lock {
             ours.acquire_time = spec.acquire_time;
         }
         lease.spec = Some(ours);
+        let lease = self.mark(lease);
         accepted(self.api.replace(&self.name, &PostParams::default(), &lease).await) // carries the version read: one of two claimants wins
+    }
+
+    fn mark(&self, mut lease: Lease) -> Lease {
+        match &self.watches {
+            Some(namespace) => drop(lease.annotations_mut().insert(WATCHES.into(), namespace.clone())),
+            None => drop(lease.annotations_mut().remove(WATCHES)),
+        }
+        lease
     }
 
     fn has_expired(&mut self, spec: &LeaseSpec) -> bool {

@@ -60,12 +60,13 @@ pub enum RunError {
 }
 
 /// Name of the lease.
-const LEASE: &str = "appstack-operator";
+pub const LEASE: &str = "appstack-operator";
 
 /// Runs until `stop` resolves or the lease is lost. Running passes are given a few seconds to end, and the lease is given back.
 pub async fn run(client: Client, options: Options, ops: Ops, stop: impl Future<Output = ()>) -> Result<(), RunError> {
-    let lock = Lock::new(client.clone(), &options.lease_namespace, LEASE, &options.identity, options.lease_term);
-    let lock = lock.reports_to(ops.clone());
+    let lock = Lock::new(client.clone(), &options.lease_namespace, LEASE, &options.identity, options.lease_term)
+        .watching(options.watch_namespace.clone())
+        .reporting_to(ops.clone());
     let (mut leadership, lease) = lock.hold();
     tokio::pin!(stop);
     let (wakes, mut woken) = mpsc::unbounded_channel();

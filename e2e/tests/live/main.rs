@@ -39,6 +39,7 @@ mod steer;
 mod storage;
 mod switches;
 mod teardown;
+mod up;
 mod update;
 mod upgrade;
 mod walls;

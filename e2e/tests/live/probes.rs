@@ -114,9 +114,8 @@ fn what_is_missing_is_named_with_what_to_do() {
         let file = e2e::cluster::root().join("target/e2e").join(&t.space.test).join("nobody.kubeconfig");
         account(Cluster::get(), &t.space.client, (&t.space.name, "nobody"), &file).await;
         let _operator = t.space.operator().kubeconfig(&file).args(&["--listen", &address.to_string()]).start();
-        let said = answers(address, 503, "not allowed").await;
-        for row in ["[-] AppStack: not allowed to list and watch", "`appstack rbac`", "[-] Lease: could not be renewed"]
-        {
+        let said = answers(address, 503, "[-] AppStack: apply the roles of this version (`appstack rbac`): ").await;
+        for row in ["cannot list resource \"appstacks\"", "[-] Lease: could not be renewed: "] {
             assert!(said.contains(row), "{row}\n{said}");
         }
         assert!(said.ends_with("not ready\n"), "{said}");
