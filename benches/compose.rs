@@ -60,7 +60,7 @@ fn mapped(loaded: &Loaded, files: &dyn Files) -> Mapped {
 
 /// All files that an import writes, as texts.
 fn written(mapped: &Mapped, loaded: &Loaded) -> Vec<String> {
-    let files = output::files(mapped, "bench", false).expect("YAML");
+    let files = output::files(mapped, loaded, "bench", false).expect("YAML");
     let mut texts: Vec<String> = files.into_iter().map(|file| file.text).collect();
     texts.push(report::json(mapped, loaded).expect("JSON"));
     texts.push(report::text(mapped, loaded));

@@ -38,7 +38,7 @@ cargo test --package e2e --lib
 say "laws: histories of random stacks on a simulated cluster"
 LAWS_HISTORIES=${LAWS_HISTORIES:-10000} cargo test --package appstack --lib simulated -- --nocapture
 wait $go
-cargo test --package e2e --test oracle --test manifests --test compose -- --nocapture
+cargo test --package e2e --test oracle --test manifests --test compose --test imported -- --nocapture
 
 if [ -z "${E2E_KUBECONFIG:-}" ]; then
   name=test-$$

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use appstack::cli::{
     answer, check, compose_schema, copy, diff, down, events, exec, explain, graph, history, import, logs, port_forward,
-    ps, render, restart, rollback, run, scale, status, suspend, tree, validate, wait,
+    ps, render, restart, rollback, run, scale, status, suspend, tree, up, validate, wait,
 };
 use appstack::generate;
 use clap::{Parser, Subcommand};
@@ -41,6 +41,7 @@ enum Command {
     PortForward(port_forward::PortForwardArgs),
     #[command(name = "cp")]
     Copy(copy::CopyArgs),
+    Up(Box<up::UpArgs>),
     Down(down::DownArgs),
     Import(Box<import::ImportArgs>),
     Check(check::CheckArgs),
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
         Command::Exec(args) => exec::run(&args),
         Command::PortForward(args) => port_forward::run(&args),
         Command::Copy(args) => copy::run(&args),
+        Command::Up(args) => up::run(&args),
         Command::Down(args) => down::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Check(args) => check::run(&args),

@@ -27,26 +27,22 @@ export E2E_TABLE="$PWD/target/e2e/table.tsv"
 failed=0
 tests() { RUST_TEST_THREADS=${RUST_TEST_THREADS:-2} cargo test --package e2e "$@" || failed=1; }
 target/debug/simulated > target/e2e/simulated.tsv
-# Not seen to hold on real nodes yet: each is to be tried, and then goes from here, or to the list of those that stay on simulated ones.
-untried="diff:: down:: drain:: samples:: the_scale_command what_the_operator_refuses every_golden_and_every_sample a_namespace_goes_with
-  a_stack_goes_in_reverse fail_at_their_deadlines a_rollout_that_fails_is_rolled_back"
 # What a live test waits for is mostly a kubelet that waits as well.
 live() {
   RUST_TEST_THREADS=${RUST_TEST_THREADS:-4} tests --test live -- "$@" $(sed 's/^/--skip /; s/\t.*//' target/e2e/simulated.tsv)
 }
-all_live() { live $(printf -- '--skip %s ' $untried); }
 if [ $# -gt 0 ]; then
   tests --test node -- "$@"
   live "$@"
 elif [ -z "${E2E_NODES:-}" ]; then
   # No bench: nobody switches nodes off, dials from outside or has storage classes of its own there.
   tests --test node -- --skip trouble:: --skip data::a_seeded
-  all_live
+  live
 else
   # What takes a node or the cluster's DNS away has the bench to itself.
   tests --test node -- --skip trouble::
   tests --test node -- trouble::
-  all_live
+  live
 fi
 awk -f e2e/node/table.awk "$E2E_TABLE" target/e2e/simulated.tsv
 exit $failed

@@ -14,6 +14,7 @@
 #![allow(clippy::missing_panics_doc)]
 
 pub mod audit;
+pub mod budget;
 pub mod client;
 pub mod cluster;
 pub mod dice;
@@ -21,10 +22,12 @@ pub mod expected;
 pub mod gate;
 pub mod gateway_api;
 mod grant;
+pub mod imported;
 pub mod json;
 pub mod kinds;
 pub mod kstatus;
 pub mod live;
+pub mod meaning;
 pub mod nodes;
 pub mod observer;
 pub mod operator;

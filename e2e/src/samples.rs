@@ -1,12 +1,14 @@
 //! The samples of the repository, and which entry of `expected.yaml` each is held to.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::cluster::root;
+use crate::cluster::{appstack, root};
 use crate::expected::Expected;
+use crate::imported;
 use crate::space::documents;
 
 /// A sample under some profiles.
@@ -20,10 +22,12 @@ pub struct Sample {
     pub path: &'static str,
     /// The profiles, where they are not those of the file.
     pub profiles: Option<&'static [&'static str]>,
+    /// Whether it is what `appstack import` makes of the stack's Compose files, and not the file that we wrote.
+    pub is_imported: bool,
 }
 
 const fn sample(stack: &'static str, variant: Option<&'static str>, path: &'static str) -> Sample {
-    Sample { stack, variant, path, profiles: None }
+    Sample { stack, variant, path, profiles: None, is_imported: false }
 }
 
 /// All of them.
@@ -49,9 +53,15 @@ impl Sample {
         found.unwrap_or_else(|| panic!("no sample of {stack}, {variant:?}"))
     }
 
+    /// The same stack from its Compose files.
+    #[must_use]
+    pub fn imported(self) -> Sample {
+        Sample { is_imported: true, ..self }
+    }
+
     /// Whether kustomize has to build it.
     pub fn is_overlay(self) -> bool {
-        self.file().is_dir()
+        !self.is_imported && self.file().is_dir()
     }
 
     fn file(self) -> PathBuf {
@@ -65,6 +75,9 @@ impl Sample {
 
     /// Its documents, without namespaces: each test has its own.
     pub fn documents(self) -> Vec<Value> {
+        if self.is_imported {
+            return imported::documents(self.stack, self.variant);
+        }
         let path = self.file();
         let yaml = if self.is_overlay() {
             kustomize(&path)
@@ -88,8 +101,31 @@ pub fn stack_of(documents: &mut [Value]) -> &mut Value {
     documents.iter_mut().find(|d| d["kind"] == "AppStack").expect("an AppStack among the documents")
 }
 
+/// The objects that the operator makes of a stack, as YAML. Pod Security is the cluster's affair: what a stack asks for, it gets.
+pub fn rendered(stack: &Value) -> String {
+    let args = ["render", "--max-pod-security", "Privileged", "-"];
+    let said = run(&appstack(), &args, stack.to_string().as_bytes());
+    assert!(said.status.success(), "{}: {}", crate::json::name(stack), String::from_utf8_lossy(&said.stderr));
+    String::from_utf8(said.stdout).expect("YAML is UTF-8")
+}
+
+/// What a program says of an input.
+pub fn run(program: &Path, args: &[&str], input: &[u8]) -> Output {
+    let started =
+        Command::new(program).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut process = started.unwrap_or_else(|e| panic!("{}: {e}", program.display()));
+    let mut stdin = process.stdin.take().expect("a pipe");
+    std::thread::scope(|scope| {
+        scope.spawn(move || stdin.write_all(input).expect("it reads its input"));
+        process.wait_with_output().expect("it ends")
+    })
+}
+
 /// What `kubectl kustomize` builds: that of the embedded control plane, or the one on the PATH.
-fn kustomize(folder: &Path) -> Result<String, String> {
+///
+/// # Errors
+/// What it says against the folder.
+pub fn kustomize(folder: &Path) -> Result<String, String> {
     let ours = root().join("target/cluster/bin/kubectl");
     let program = if ours.exists() { ours } else { PathBuf::from("kubectl") };
     let built = Command::new(&program).arg("kustomize").arg(folder).output();

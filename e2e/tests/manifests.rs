@@ -2,12 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // tests
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use e2e::cluster::{appstack, root};
-use e2e::samples::{ALL, Sample, stack_of};
+use e2e::cluster::root;
+use e2e::samples::{ALL, Sample, rendered, run, stack_of};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -51,10 +49,10 @@ fn every_finding_in_the_samples_has_a_written_reason() {
     let mut used = vec![0; reasons.len()];
     let mut new: BTreeMap<Finding, Vec<&str>> = BTreeMap::new();
     let (mut objects, mut findings) = (0, 0);
-    let hello = Sample { stack: "hello", variant: None, path: "hello.yaml", profiles: None };
+    let hello = Sample { stack: "hello", variant: None, path: "hello.yaml", profiles: None, is_imported: false };
     for sample in ALL.into_iter().chain([hello]) {
-        let rendered = rendered(sample);
-        for object in scored(&rendered) {
+        let rendered = rendered(stack_of(&mut sample.documents()));
+        for object in scored(rendered.as_bytes()) {
             objects += 1;
             for finding in findings_of(&object) {
                 findings += 1;
@@ -73,15 +71,6 @@ fn every_finding_in_the_samples_has_a_written_reason() {
     assert!(new.is_empty(), "findings without a reason in e2e/lint/reasons.yaml: {new:#?}");
     let idle: Vec<&Reason> = reasons.iter().zip(&used).filter(|(_, count)| **count == 0).map(|(r, _)| r).collect();
     assert!(idle.is_empty(), "nothing is found for these any more, take them out: {idle:#?}");
-}
-
-/// The objects that the operator makes of a sample, as YAML.
-fn rendered(sample: Sample) -> Vec<u8> {
-    let stack = stack_of(&mut sample.documents()).to_string();
-    // Pod Security is the cluster's affair here: what a sample asks for, it gets.
-    let said = run(&appstack(), &["render", "--max-pod-security", "Privileged", "-"], stack.as_bytes());
-    assert!(said.status.success(), "{}: {}", sample.path, String::from_utf8_lossy(&said.stderr));
-    said.stdout
 }
 
 /// What kube-score says of each object. It fails where it finds something, which is what is asked for.
@@ -111,15 +100,4 @@ fn findings_of(object: &Value) -> Vec<Finding> {
         })
     })
     .collect()
-}
-
-fn run(program: &Path, args: &[&str], input: &[u8]) -> std::process::Output {
-    let started =
-        Command::new(program).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut process = started.unwrap_or_else(|e| panic!("{}: {e}", program.display()));
-    let mut stdin = process.stdin.take().unwrap();
-    std::thread::scope(|scope| {
-        scope.spawn(move || stdin.write_all(input).unwrap());
-        process.wait_with_output().unwrap()
-    })
 }

@@ -19,6 +19,7 @@ use super::look::columns;
 use super::run::duration;
 use super::server::{Asked, Which, ask, is_refused};
 use super::steering::{DryRun, from_git, refuse};
+use super::up;
 use crate::api::{AppStack, PodSecurity, Teardown};
 use crate::child::{Kind, labels};
 use crate::stack::check;
@@ -81,6 +82,9 @@ async fn down(args: &DownArgs, asked: &Asked) -> kube::Result<ExitCode> {
             return Ok(ExitCode::from(124));
         }
         let code = answer(&format!("{} is gone\n", asked.name));
+        if let Some(note) = up::left_by(asked).await {
+            eprintln!("{note}");
+        }
         if staying.is_empty() || code != ExitCode::SUCCESS {
             return Ok(code);
         }

@@ -1,6 +1,6 @@
 //! `appstack import`: Compose files as an AppStack, with a report of every key.
 
-mod choose;
+pub(super) mod choose;
 #[cfg(test)]
 mod page_tests;
 mod write;
@@ -10,12 +10,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::drawing::Pen;
 use super::findings::Colour;
 use super::{answer, field, schema};
 use crate::api::PodSecurity;
 use crate::compose::files::Disk;
+use crate::compose::mapping::choices::Choices;
 use crate::compose::mapping::says::{Class, Finding};
-use crate::compose::mapping::{self, Mapped};
+use crate::compose::mapping::{self, Carry, Mapped};
 use crate::compose::output::{self, report};
 use crate::compose::problem::{Problem, Severity, code};
 use crate::compose::{Loaded, Options, load, up};
@@ -72,11 +74,21 @@ pub struct ProjectArgs {
 }
 
 impl ProjectArgs {
-    fn load(&self) -> std::io::Result<Loaded> {
-        let mut standard_input = String::new();
+    /// The files that were named.
+    pub(super) fn files(&self) -> &[String] {
+        &self.files
+    }
+
+    /// What `-` among the files is.
+    pub(super) fn standard_input(&self) -> std::io::Result<String> {
+        let mut text = String::new();
         if self.files.iter().any(|file| file == "-") {
-            std::io::Read::read_to_string(&mut std::io::stdin().lock(), &mut standard_input)?;
+            std::io::Read::read_to_string(&mut std::io::stdin().lock(), &mut text)?;
         }
+        Ok(text)
+    }
+
+    fn load(&self, standard_input: String) -> std::io::Result<Loaded> {
         let options = Options {
             folder: std::env::current_dir()?,
             files: self.files.clone(),
@@ -92,21 +104,34 @@ impl ProjectArgs {
     }
 }
 
-/// Imports. 0: done; 1: something is refused, or with --strict different; 2: the files cannot be read; 3: the output cannot be written.
-pub fn run(args: &ImportArgs) -> ExitCode {
-    let loaded = match args.project.load() {
+/// A project as a stack.
+pub(super) struct Imported {
+    pub(super) loaded: Loaded,
+    pub(super) mapped: Mapped,
+    /// Something of it is refused, or with --strict different.
+    pub(super) failed: bool,
+}
+
+/// Reads and maps a project, and says on standard error what is wrong with it; the exit code where that is all there is to say.
+pub(super) fn read(
+    project: &ProjectArgs,
+    standard_input: std::io::Result<String>,
+    choices: &Choices,
+    strict: bool,
+    pen: Pen,
+) -> Result<Imported, ExitCode> {
+    let loaded = match standard_input.and_then(|text| project.load(text)) {
         Ok(loaded) => loaded,
         Err(error) => {
             eprintln!("error: could not read the project: {error}");
-            return ExitCode::from(2);
+            return Err(ExitCode::from(2));
         }
     };
-    let pen = args.color.pen(&std::io::stderr());
     eprint!("{}", pen.problems(&loaded.problems, &loaded.sources));
-    let Some(mapped) = mapping::map(&loaded, &Disk, &args.choices.choices()) else {
+    let Some(mapped) = mapping::map(&loaded, &Disk, choices) else {
         let unread = [code::NO_FILE, code::UNREADABLE, code::OUTSIDE];
         let is_unread = loaded.errors().any(|problem| unread.contains(&problem.code));
-        return ExitCode::from(if is_unread { 2 } else { 1 });
+        return Err(ExitCode::from(if is_unread { 2 } else { 1 }));
     };
     // That a check cannot be seen is said by the mapping, which knows what was chosen.
     let of_up = loaded.project.as_ref().map(up::check).unwrap_or_default();
@@ -119,8 +144,24 @@ pub fn run(args: &ImportArgs) -> ExitCode {
     for message in &invalid {
         eprintln!("error[{}]: {message}\n", mapping::code::INVALID.0);
     }
+    let is_different = |finding: &Finding| !choices.allows(finding.outcome.code);
+    let refused = mapped.findings.iter().any(|finding| finding.outcome.class == Class::Refused);
+    let failed =
+        refused || !of_up.is_empty() || !invalid.is_empty() || (strict && mapped.findings.iter().any(is_different));
+    Ok(Imported { loaded, mapped, failed })
+}
+
+/// Imports. 0: done; 1: something is refused, or with --strict different; 2: the files cannot be read; 3: the output cannot be written.
+pub fn run(args: &ImportArgs) -> ExitCode {
+    let pen = args.color.pen(&std::io::stderr());
+    let choices = args.choices.choices();
+    let imported = read(&args.project, args.project.standard_input(), &choices, args.strict, pen);
+    let Imported { loaded, mapped, failed } = match imported {
+        Ok(imported) => imported,
+        Err(code) => return code,
+    };
     let namespace = args.namespace.clone().or_else(|| mapped.stack.metadata.name.clone()).unwrap_or_default();
-    let written = match output::files(&mapped, &namespace, args.placeholders) {
+    let written = match output::files(&mapped, &loaded, &namespace, args.placeholders) {
         Ok(files) => write::to(args, &mapped, &loaded, files),
         Err(error) => Err(format!("the output is no YAML: {error}")),
     };
@@ -133,13 +174,6 @@ pub fn run(args: &ImportArgs) -> ExitCode {
         }
     }
     eprint!("{}", summary(args, &mapped, &loaded, &namespace));
-    let choices = args.choices.choices();
-    let is_different = |finding: &Finding| !choices.allows(finding.outcome.code);
-    let refused = mapped.findings.iter().any(|finding| finding.outcome.class == Class::Refused);
-    let failed = refused
-        || !of_up.is_empty()
-        || !invalid.is_empty()
-        || (args.strict && mapped.findings.iter().any(is_different));
     ExitCode::from(u8::from(failed))
 }
 
@@ -177,7 +211,8 @@ fn invalid(mapped: &Mapped) -> Vec<String> {
 /// Lines on the terminal; the report has the rest.
 const MOST_LINES: usize = 5;
 
-fn summary(args: &ImportArgs, mapped: &Mapped, loaded: &Loaded, namespace: &str) -> String {
+/// The score, and the worst of what differs; `rest` says where the rest of that is.
+pub(super) fn differences(mapped: &Mapped, loaded: &Loaded, rest: &str) -> Vec<String> {
     let stack = mapped.stack.metadata.name.as_deref().unwrap_or_default();
     let mut lines = vec![format!("{stack}: {}", report::line(report::score(mapped)))];
     let mut different: Vec<&Finding> =
@@ -189,17 +224,27 @@ fn summary(args: &ImportArgs, mapped: &Mapped, loaded: &Loaded, namespace: &str)
         lines.push(format!("  {} {}{service} {}", report::at(finding, loaded), said.code.0, said.message));
     }
     if different.len() > MOST_LINES {
-        lines.push(format!("  and {} more, in the report", different.len() - MOST_LINES));
+        lines.push(format!("  and {} more, {rest}", different.len() - MOST_LINES));
     }
+    lines
+}
+
+fn summary(args: &ImportArgs, mapped: &Mapped, loaded: &Loaded, namespace: &str) -> String {
+    let stack = mapped.stack.metadata.name.as_deref().unwrap_or_default();
+    let mut lines = differences(mapped, loaded, "in the report");
     if let Some(out) = &args.out {
         let out = out.display();
         lines.push(format!("Wrote {out}. Next:"));
         lines.push(format!("  read {out}/{}", output::REPORT_TEXT));
         lines.push(format!("  kubectl apply --server-side -k {out}"));
         lines.push(format!("  appstack status {stack} -n {namespace}"));
-        for carry in &mapped.carries {
-            lines.push(format!("  appstack cp -n {namespace} {} {stack}/{}", carry.from, carry.volume));
-        }
+        lines.extend(mapped.carries.iter().map(|carry| format!("  {}", carry_line(carry, stack, namespace))));
     }
     lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// The command that carries the data of a folder into the volume that replaces it.
+pub(super) fn carry_line(carry: &Carry, stack: &str, namespace: &str) -> String {
+    let from = shlex::try_quote(&carry.from).unwrap_or_default();
+    format!("appstack cp -n {namespace} {from} {stack}/{}", carry.volume)
 }

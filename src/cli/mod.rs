@@ -36,6 +36,7 @@ mod steering;
 pub mod suspend;
 mod table;
 pub mod tree;
+pub mod up;
 pub mod validate;
 pub mod wait;
 

@@ -41,9 +41,7 @@ pub fn run(args: &RestartArgs) -> ExitCode {
 
 async fn restart(args: &RestartArgs, asked: &Asked) -> kube::Result<ExitCode> {
     let Some(stack) = asked.stack().await? else { return Ok(ExitCode::from(1)) };
-    let now = Timestamp::now();
-    let stamp = now.round(Unit::Millisecond).unwrap_or(now).to_string();
-    let round = match Round::of(&stack, &args.services, &stamp) {
+    let round = match Round::of(&stack, &args.services, &stamp()) {
         Ok(round) => round,
         Err(refusals) => {
             refuse("nothing was restarted", &refusals);
@@ -67,17 +65,23 @@ async fn restart(args: &RestartArgs, asked: &Asked) -> kube::Result<ExitCode> {
     Ok(code)
 }
 
+/// What tells this restart from others.
+pub(super) fn stamp() -> String {
+    let now = Timestamp::now();
+    now.round(Unit::Millisecond).unwrap_or(now).to_string()
+}
+
 /// What one restart comes to.
 #[derive(Debug)]
-struct Round {
-    annotations: BTreeMap<String, String>,
-    table: String,
+pub(super) struct Round {
+    pub(super) annotations: BTreeMap<String, String>,
+    pub(super) table: String,
     notes: Vec<String>,
 }
 
 impl Round {
     /// Restarts what is named, and all but Jobs where nothing is; or every reason against it. What follows is what the operator makes of the same annotations.
-    fn of(stack: &AppStack, named: &[String], stamp: &str) -> Result<Round, Vec<String>> {
+    pub(super) fn of(stack: &AppStack, named: &[String], stamp: &str) -> Result<Round, Vec<String>> {
         let before = looked_after(stack)?;
         if before.stopped {
             return Err(vec![

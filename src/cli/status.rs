@@ -52,10 +52,8 @@ async fn show(args: &StatusArgs, asked: &Asked) -> kube::Result<ExitCode> {
 
 async fn follow(args: &StatusArgs, asked: &Asked) -> kube::Result<ExitCode> {
     let mut stacks = asked.follow();
-    let look = Look::of_stdout();
-    let (begun, mut lines, mut before) = (Instant::now(), 0, AppStackStatus::default());
-    let mut ready = Ready::default();
-    let deadline = begun + Duration::from_secs(args.timeout);
+    let mut story = Story::new();
+    let deadline = story.begun + Duration::from_secs(args.timeout);
     loop {
         let next = if args.until_ready {
             tokio::time::timeout_at(deadline.into(), stacks.next()).await
@@ -63,38 +61,62 @@ async fn follow(args: &StatusArgs, asked: &Asked) -> kube::Result<ExitCode> {
             Ok(stacks.next().await)
         };
         let Ok(next) = next else {
-            eprintln!("error: not ready after {} s: {}", args.timeout, before.waiting_on.unwrap_or_default());
+            eprintln!("error: not ready after {} s: {}", args.timeout, story.before.waiting_on.unwrap_or_default());
             return Ok(ExitCode::from(124));
         };
         let Some(next) = next else { return Ok(ExitCode::SUCCESS) };
         let Some(stack) = next? else { continue };
-        let status = stack.status.clone().unwrap_or_default();
-        ready.look(&status, begun.elapsed());
+        let told = story.tell(&stack);
+        let text = if args.output == Output::Json { format!("{}\n", json(&stack)) } else { told };
         let mut out = std::io::stdout().lock();
-        let text = if args.output == Output::Json {
-            format!("{}\n", json(&stack))
-        } else if look.columns.is_some() {
-            let back = if lines == 0 { String::new() } else { format!("\x1b[{lines}A\x1b[J") };
-            let table = table(&stack, look, Timestamp::now());
-            lines = table.lines().count();
-            format!("{back}{table}")
-        } else {
-            changes(&before, &status)
-                .into_iter()
-                .map(|line| format!("{:6.1}s  {line}\n", begun.elapsed().as_secs_f64()))
-                .collect()
-        };
         // A reader that has gone away ends us at the next line.
         if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
             return Ok(ExitCode::SUCCESS);
         }
         if args.until_ready && is_ready(&stack) {
             if args.output == Output::Table {
-                print!("{}", summary(&ready));
+                print!("{}", story.summary());
             }
             return Ok(ExitCode::SUCCESS);
         }
-        before = status;
+    }
+}
+
+/// A stack as it goes on: on a terminal a table that is drawn again in place, else a line per change.
+#[derive(Debug)]
+pub(super) struct Story {
+    look: Look,
+    begun: Instant,
+    lines: usize,
+    before: AppStackStatus,
+    ready: Ready,
+}
+
+impl Story {
+    pub(super) fn new() -> Story {
+        let (before, ready) = (AppStackStatus::default(), Ready::default());
+        Story { look: Look::of_stdout(), begun: Instant::now(), lines: 0, before, ready }
+    }
+
+    /// What there is to show of the stack as it is now.
+    pub(super) fn tell(&mut self, stack: &AppStack) -> String {
+        let status = stack.status.clone().unwrap_or_default();
+        self.ready.look(&status, self.begun.elapsed());
+        let text = if self.look.columns.is_some() {
+            let back = if self.lines == 0 { String::new() } else { format!("\x1b[{}A\x1b[J", self.lines) };
+            let table = table(stack, self.look, Timestamp::now());
+            self.lines = table.lines().count();
+            format!("{back}{table}")
+        } else {
+            let line = |line| format!("{:6.1}s  {line}\n", self.begun.elapsed().as_secs_f64());
+            changes(&self.before, &status).into_iter().map(line).collect()
+        };
+        self.before = status;
+        text
+    }
+
+    fn summary(&self) -> String {
+        summary(&self.ready)
     }
 }
 

@@ -29,6 +29,16 @@ impl DryRun {
         self.place != "none"
     }
 
+    /// Whether the server is asked what it would do.
+    pub(super) fn asks_server(&self) -> bool {
+        self.place == "server"
+    }
+
+    /// Whether nothing at all is sent.
+    pub(super) fn asks_no_one(&self) -> bool {
+        self.place == "client"
+    }
+
     /// What is said behind what would change.
     pub(super) fn word(&self) -> &'static str {
         if self.is_dry() { " (dry run)" } else { "" }

@@ -66,15 +66,30 @@ pub fn run(args: &WaitArgs) -> ExitCode {
 }
 
 async fn wait(args: &WaitArgs, asked: &Asked) -> kube::Result<ExitCode> {
-    until(asked, &args.goal, args.timeout, args.keep_going).await
+    until(asked, &args.goal, args.timeout, args.keep_going, |_| {}).await
 }
 
 /// Until all of the stack is ready at its newest spec and requests. Says what has come of it, and returns the exit code of `appstack wait`.
 pub(super) async fn until_ready(asked: &Asked, timeout: Duration) -> kube::Result<ExitCode> {
-    until(asked, &Goal::Ready, timeout, false).await
+    until(asked, &Goal::Ready, timeout, false, |_| {}).await
 }
 
-async fn until(asked: &Asked, goal: &Goal, timeout: Duration, keep_going: bool) -> kube::Result<ExitCode> {
+/// The same, which shows each state of the stack on the way.
+pub(super) async fn until_ready_seen(
+    asked: &Asked,
+    timeout: Duration,
+    see: impl FnMut(&AppStack),
+) -> kube::Result<ExitCode> {
+    until(asked, &Goal::Ready, timeout, false, see).await
+}
+
+async fn until(
+    asked: &Asked,
+    goal: &Goal,
+    timeout: Duration,
+    keep_going: bool,
+    mut see: impl FnMut(&AppStack),
+) -> kube::Result<ExitCode> {
     let mut stacks = asked.follow();
     let mut waiting_for = "the API server has not answered yet".to_owned();
     let until = tokio::time::Instant::now() + timeout;
@@ -87,7 +102,9 @@ async fn until(asked: &Asked, goal: &Goal, timeout: Duration, keep_going: bool) 
             }
         };
         let Some(next) = next else { return Ok(ExitCode::from(3)) };
-        match way(goal, &asked.name, next?.as_ref()) {
+        let next = next?;
+        next.iter().for_each(&mut see);
+        match way(goal, &asked.name, next.as_ref()) {
             Way::There(said) => {
                 println!("{said}");
                 return Ok(ExitCode::SUCCESS);

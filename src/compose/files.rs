@@ -194,7 +194,7 @@ impl<'a> Reader<'a> {
         let problem = |code, message: String| Err(Problem::error(code, At::NOWHERE, message));
         let Some(real) = self.inside(path) else {
             let problem = Problem::error(code::OUTSIDE, At::NOWHERE, format!("{name} lies outside the project folder"));
-            return Err(problem.help("move it into the project folder, or name its folder on the command line"));
+            return Err(problem.help("move it into the project folder, or name its folder by --allow-folder"));
         };
         match self.files.kind(&real) {
             None => return problem(code::UNREADABLE, format!("there is no file {name}")),

@@ -39,7 +39,7 @@ pub(super) fn mapped(found: &Loaded, files: &dyn Files) {
     assert_eq!(lost, Vec::<&str>::new(), "keys of which nothing was said");
     let fault = mapped.findings.iter().find(|finding| finding.outcome.code == mapping::code::LOST);
     assert!(fault.is_none(), "{fault:?}");
-    let written = output::files(&mapped, "shop", false).unwrap();
+    let written = output::files(&mapped, found, "shop", false).unwrap();
     assert!(!written.is_empty());
     assert!(!report::json(&mapped, found).unwrap().is_empty() && !report::text(&mapped, found).is_empty());
 }

@@ -7,9 +7,12 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{ObjectMeta, PostParams};
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+
+/// Annotation of the lease: the one namespace that its holder looks after. Without it, that is all of them.
+pub const WATCHES: &str = "appstack.dev/watch-namespace";
 
 /// A lease that may be held.
 pub struct Lock {
@@ -17,6 +20,7 @@ pub struct Lock {
     name: String,
     identity: String,
     term: Duration,
+    watches: Option<String>,
     /// The foreign lease as last seen, and since when it has not moved.
     seen: Option<(LeaseSpec, Instant)>,
 }
@@ -53,7 +57,15 @@ impl Leadership {
 impl Lock {
     /// The lease `name` for `identity`. A holder that does not renew it for `term` has lost it.
     pub fn new(client: Client, namespace: &str, name: &str, identity: &str, term: Duration) -> Self {
-        Lock { api: Api::namespaced(client, namespace), name: name.into(), identity: identity.into(), term, seen: None }
+        let (name, identity) = (name.to_owned(), identity.to_owned());
+        Lock { api: Api::namespaced(client, namespace), name, identity, term, watches: None, seen: None }
+    }
+
+    /// Says on the lease which one namespace its holder looks after.
+    #[must_use]
+    pub fn watching(mut self, namespace: Option<String>) -> Self {
+        self.watches = namespace;
+        self
     }
 
     /// Holds the lease from when it is free for as long as a [`Leadership`] lives, then gives it back.
@@ -92,6 +104,7 @@ impl Lock {
                 metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
                 spec: Some(self.ours(0)),
             };
+            let lease = self.mark(lease);
             return accepted(self.api.create(&PostParams::default(), &lease).await);
         };
         let spec = lease.spec.clone().unwrap_or_default();
@@ -106,7 +119,16 @@ impl Lock {
             ours.acquire_time = spec.acquire_time;
         }
         lease.spec = Some(ours);
+        let lease = self.mark(lease);
         accepted(self.api.replace(&self.name, &PostParams::default(), &lease).await) // carries the version read: one of two claimants wins
+    }
+
+    fn mark(&self, mut lease: Lease) -> Lease {
+        match &self.watches {
+            Some(namespace) => drop(lease.annotations_mut().insert(WATCHES.into(), namespace.clone())),
+            None => drop(lease.annotations_mut().remove(WATCHES)),
+        }
+        lease
     }
 
     fn has_expired(&mut self, spec: &LeaseSpec) -> bool {

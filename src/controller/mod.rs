@@ -22,5 +22,5 @@ mod tests;
 mod watch;
 pub mod writer;
 
-pub use run::{Options, RunError, run};
+pub use run::{LEASE, Options, RunError, run};
 pub use watch::SILENCE;

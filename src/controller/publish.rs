@@ -2,7 +2,7 @@
 //!
 //! No pass waits for it: a dependant must not start later because a status was being written. News is written a moment later, with what the
 //! controllers have to say of our own writes by then; what comes in the next half second is folded into one write, of which the latest status counts. A
-//! mere count waits for news to go along with, though not for long. To the API server a status of twenty services is five times as dear as a
+//! mere count waits for news to go along with, the longer the less it says. To the API server a status of twenty services is five times as dear as a
 //! Deployment, and during a rollout it changes with every pod: so it costs about one write per service.
 
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ use super::store::{StackKey, Store};
 use super::writer::Writer;
 use crate::api::AppStackStatus;
 use crate::child::Kind;
-use crate::report::{self, Report};
+use crate::report::{self, Report, Weight};
 use crate::stack::names;
 
 /// Between two statuses of a stack.
@@ -30,6 +30,8 @@ const PACE: Duration = Duration::from_millis(500);
 const SETTLE: Duration = Duration::from_millis(100);
 /// From a mere count to its write, unless news takes it along: less than a person waits for a number to move.
 const COUNTS: Duration = Duration::from_secs(3);
+/// From what is only told in passing to its write, unless anything takes it along.
+const ASIDE: Duration = Duration::from_secs(30);
 
 /// Writes statuses and events.
 #[derive(Clone)]
@@ -76,9 +78,15 @@ impl Publisher {
         let written = seen.as_ref().and_then(|seen| seen.0.as_ref().ok()?.status.as_ref());
         let mut letters = self.letters();
         let before = letters.get(key).map(|letter| &letter.report.status).or(written);
-        let urgent = !report.events.is_empty() || before.is_none_or(|before| report::is_news(before, &report.status));
+        let weight = before.map_or(Weight::News, |before| report::weight(before, &report.status));
         let now = Instant::now();
-        let due = now + if urgent { SETTLE } else { COUNTS };
+        let due = now
+            + match weight {
+                _ if !report.events.is_empty() => SETTLE,
+                Weight::News => SETTLE,
+                Weight::Count => COUNTS,
+                Weight::Aside => ASIDE,
+            };
         if let Some(letter) = letters.get_mut(key) {
             let earlier = std::mem::take(&mut letter.report.events);
             // Nothing is left to say of an earlier stack of that name.
@@ -93,6 +101,14 @@ impl Publisher {
         letters.insert(key.clone(), Letter { reference, report, due: Some(due), paced: now, sooner: Arc::default() });
         let (publisher, key) = (self.clone(), key.clone());
         tokio::spawn(async move { publisher.deliver(&key).await });
+    }
+
+    /// Has everything written as soon as its pace allows: we are about to end.
+    pub(super) fn hasten(&self) {
+        for letter in self.letters().values_mut() {
+            letter.due = letter.due.map(|_| letter.paced);
+            letter.sooner.notify_one();
+        }
     }
 
     /// Returns once nothing is on its way.

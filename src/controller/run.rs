@@ -56,11 +56,12 @@ pub enum RunError {
 }
 
 /// Name of the lease.
-const LEASE: &str = "appstack-operator";
+pub const LEASE: &str = "appstack-operator";
 
 /// Runs until `stop` resolves or the lease is lost. Running passes are given a few seconds to end, and the lease is given back.
 pub async fn run(client: Client, options: Options, stop: impl Future<Output = ()>) -> Result<(), RunError> {
-    let lock = Lock::new(client.clone(), &options.lease_namespace, LEASE, &options.identity, options.lease_term);
+    let lock = Lock::new(client.clone(), &options.lease_namespace, LEASE, &options.identity, options.lease_term)
+        .watching(options.watch_namespace.clone());
     let (mut leadership, lease) = lock.hold();
     tokio::pin!(stop);
     let (wakes, mut woken) = mpsc::unbounded_channel();
@@ -109,6 +110,7 @@ pub async fn run(client: Client, options: Options, stop: impl Future<Output = ()
     };
     if ended.is_ok() {
         tracing::info!("stopping");
+        context.publisher.hasten();
         let rest = async {
             while passes.join_next().await.is_some() {}
             context.publisher.settled().await;

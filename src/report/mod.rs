@@ -16,6 +16,6 @@ mod tests;
 
 pub use events::{Event, folded};
 pub use isolation::{NETWORK_ISOLATION, PROOF, Proof, not_enforced};
-pub use news::{is_news, over};
+pub use news::{Weight, over, weight};
 pub use status::{Report, Subject, invalid, report, suspended, undecodable};
 pub use teardown::tearing_down;

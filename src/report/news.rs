@@ -18,9 +18,32 @@ pub fn over(stored: &AppStackStatus, mut status: AppStackStatus) -> AppStackStat
     status
 }
 
-/// Whether two statuses differ in more than counts of pods, and the sentences that have them in: states, reasons, conditions, images, how many are wanted.
-pub fn is_news(before: &AppStackStatus, now: &AppStackStatus) -> bool {
-    essence(before) != essence(now)
+/// How much somebody waits to hear of a difference between two statuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// Only how many pods have been made of the newest revision: of a service whose pods take long to become ready, that would be a write more for each.
+    Aside,
+    /// How many pods are ready, and the sentences that say so.
+    Count,
+    /// States, reasons, conditions, images, how many are wanted.
+    News,
+}
+
+/// What the difference between two statuses weighs.
+pub fn weight(before: &AppStackStatus, now: &AppStackStatus) -> Weight {
+    if essence(before) != essence(now) {
+        Weight::News
+    } else if without_updated(before) != without_updated(now) {
+        Weight::Count
+    } else {
+        Weight::Aside
+    }
+}
+
+fn without_updated(status: &AppStackStatus) -> AppStackStatus {
+    let mut rest = status.clone();
+    rest.services.values_mut().for_each(|service| service.updated = None);
+    rest
 }
 
 fn essence(status: &AppStackStatus) -> AppStackStatus {
@@ -65,14 +88,19 @@ mod tests {
             &json!({"state": "Progressing", "desired": 3, "ready": 1, "updated": 2, "message": "1/3"}),
             "db: 1/3 ready",
         );
-        assert!(!is_news(&one, &two));
+        assert_eq!(weight(&one, &two), Weight::Count);
+        let made = status(
+            &json!({"state": "Progressing", "desired": 3, "ready": 2, "updated": 2, "message": "2/3"}),
+            "db: 2/3 ready",
+        );
+        assert_eq!(weight(&made, &two), Weight::Aside);
         for other in [
             json!({"state": "Ready", "desired": 3, "ready": 3}),
             json!({"state": "Progressing", "desired": 4, "ready": 2}),
             json!({"state": "Progressing", "desired": 3, "ready": 2, "reason": "ImagePullBackOff"}),
         ] {
-            assert!(is_news(&two, &status(&other, "db: 2/3 ready")), "{other}");
+            assert_eq!(weight(&two, &status(&other, "db: 2/3 ready")), Weight::News, "{other}");
         }
-        assert!(is_news(&two, &AppStackStatus { observed_generation: Some(2), ..two.clone() }));
+        assert_eq!(weight(&two, &AppStackStatus { observed_generation: Some(2), ..two.clone() }), Weight::News);
     }
 }

@@ -19,20 +19,20 @@ pub struct Said {
 }
 
 impl Said {
-    fn of(output: &Output) -> Said {
+    pub fn of(output: &Output) -> Said {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Said { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
     }
 }
 
-fn command(t: &Live, args: &[&str]) -> Command {
+pub fn command(t: &Live, args: &[&str]) -> Command {
     let mut command = Command::new(cluster::appstack());
     command.args(args).args(["-n", &t.space.name]);
     command.env("KUBECONFIG", &cluster::Cluster::get().kubeconfig);
     command
 }
 
-fn begin(t: &Live, args: &[&str]) -> JoinHandle<Said> {
+pub fn begin(t: &Live, args: &[&str]) -> JoinHandle<Said> {
     let mut command = command(t, args);
     tokio::task::spawn_blocking(move || Said::of(&command.output().expect("the command")))
 }

@@ -122,7 +122,11 @@ fn a_workload_that_is_taken_back_keeps_its_pods() {
         t.space.apply_object(&stack("kept", &json!({"web": web}))).await;
         t.space.wait_ready("kept", SOON).await;
         t.space.edit(Kind::Deployment, "kept-web", json!({"spec": {"replicas": 5}})).await;
-        t.space.wait_ready("kept", SOON).await;
+        eventually(SOON, "five pods", async || {
+            let now = t.space.get(Kind::Deployment, "kept-web").await.ok_or("it is gone")?;
+            if json::number(&now, "/status/availableReplicas") == 5 { Ok(()) } else { Err(now["status"].to_string()) }
+        })
+        .await;
         operator_has_looked(&t, "scaled").await;
         let strip = json!({"metadata": {"labels": {"appstack.dev/stack": null}}});
         let edited = t.space.edit(Kind::Deployment, "kept-web", strip).await;

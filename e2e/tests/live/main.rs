@@ -38,6 +38,7 @@ mod steer;
 mod storage;
 mod switches;
 mod teardown;
+mod up;
 mod update;
 mod upgrade;
 mod walls;

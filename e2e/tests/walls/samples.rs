@@ -6,6 +6,7 @@ use appstack::api::Protocol;
 use appstack::stack::Stack;
 use appstack::stack::reachability::{Answer, At, Caller, Matrix, Target, Way};
 use e2e::expected::{Expected, Way as Row};
+use e2e::imported;
 use e2e::samples::{ALL, Sample, stack_of};
 use serde_json::Value;
 
@@ -49,6 +50,16 @@ fn parts_of_a_sample_reach_what_is_expected_and_nothing_else() {
             service.as_object_mut().unwrap().remove("dependsOn");
         }
         holds("soundforge", Some(variant), &written, &expected);
+    }
+}
+
+/// The stacks as `appstack import` makes them of their Compose files, variants without a sample among them.
+#[test]
+fn imported_stacks_reach_what_is_expected_and_nothing_else() {
+    let more = ["mac", "platform", "redis"].map(|variant| ("soundforge", Some(variant)));
+    for (stack, variant) in ALL.into_iter().map(|sample| (sample.stack, sample.variant)).chain(more) {
+        let written = stack_of(&mut imported::documents(stack, variant)).clone();
+        holds(stack, variant, &written, &Expected::of(stack, variant));
     }
 }
 

@@ -7,7 +7,7 @@ use crate::compose::mapping::choices::{BindAs, Choices, VolumeAs};
 
 /// What the project becomes where it can become more than one stack.
 #[derive(Args, Clone, Debug)]
-pub(super) struct ChoiceArgs {
+pub struct ChoiceArgs {
     /// A code, or one of hostpath, hostnetwork, hostipc, hostpid, privileged, that is no failure
     #[arg(long, value_name = "CODE")]
     allow: Vec<String>,
@@ -29,7 +29,7 @@ pub(super) struct ChoiceArgs {
     /// What a bound path becomes: volume, ephemeral, config, hostpath or drop
     #[arg(long, value_name = "PATH=WHAT", value_parser = bind)]
     bind: Vec<(String, BindAs)>,
-    /// What a volume becomes: claim, rwx (all nodes mount it), rwop (one pod mounts it at a time) or ephemeral
+    /// What a volume becomes: claim, rwx (all nodes mount it), rwop (one pod mounts it at a time), ephemeral, or secret (one that exists already)
     #[arg(long, value_name = "NAME=WHAT", value_parser = volume)]
     volume: Vec<(String, VolumeAs)>,
     /// How much a volume holds that does not say so
@@ -68,6 +68,9 @@ pub(super) struct ChoiceArgs {
     /// Anonymous volumes are kept: volume
     #[arg(long, value_enum, value_name = "WHAT")]
     anonymous: Option<Anonymous>,
+    /// Secrets get a hash of what is in them in their names, so that another value rolls out like any change
+    #[arg(long)]
+    secret_hash: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -91,7 +94,7 @@ enum Anonymous {
 }
 
 impl ChoiceArgs {
-    pub(super) fn choices(&self) -> Choices {
+    pub(in crate::cli) fn choices(&self) -> Choices {
         Choices {
             allow: self.allow.iter().cloned().collect(),
             images: self.image.iter().cloned().collect(),
@@ -113,6 +116,7 @@ impl ChoiceArgs {
             no_requests: self.requests.is_some(),
             http_probes: self.probes.is_some(),
             anonymous_volumes: self.anonymous.is_some(),
+            secret_hash: self.secret_hash,
         }
     }
 }
@@ -161,7 +165,8 @@ fn volume(text: &str) -> Result<(String, VolumeAs), String> {
         "rwx" => VolumeAs::ReadWriteMany,
         "rwop" => VolumeAs::ReadWriteOncePod,
         "ephemeral" => VolumeAs::Ephemeral,
-        _ => return Err("must be claim, rwx, rwop or ephemeral".to_owned()),
+        "secret" => VolumeAs::Secret,
+        _ => return Err("must be claim, rwx, rwop, ephemeral or secret".to_owned()),
     };
     Ok((name, what))
 }

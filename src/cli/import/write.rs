@@ -41,7 +41,12 @@ pub(super) fn to(
 fn put(path: &Path, file: &File) -> std::io::Result<()> {
     let beside = path.with_extension("part");
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    // One that a run left behind may be open to others.
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, if file.is_secret { 0o600 } else { 0o644 });
     options.open(&beside)?.write_all(file.text.as_bytes())?;

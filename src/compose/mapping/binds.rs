@@ -180,6 +180,10 @@ impl<'a> Mapper<'a> {
             }
             return;
         }
+        if choice == VolumeAs::Secret {
+            let secret = self.volume_secret(&name, place.at);
+            return self.secret_mount(of, wish, secret, inside.as_deref(), to);
+        }
         let image = to.image.clone();
         let known = super::known_images::of(&image).filter(|_| inside.is_none());
         let sub_path = known.and_then(|known| data_folder(of, known, &wish.target)).map(str::to_owned);

@@ -31,6 +31,8 @@ pub enum VolumeAs {
     ReadWriteOncePod,
     /// Storage that goes with the pod.
     Ephemeral,
+    /// A Secret that exists already: files that are only read.
+    Secret,
 }
 
 impl VolumeAs {
@@ -39,7 +41,7 @@ impl VolumeAs {
         match self {
             VolumeAs::ReadWriteMany => Some(AccessMode::ReadWriteMany),
             VolumeAs::ReadWriteOncePod => Some(AccessMode::ReadWriteOncePod),
-            VolumeAs::Claim | VolumeAs::Ephemeral => None,
+            VolumeAs::Claim | VolumeAs::Ephemeral | VolumeAs::Secret => None,
         }
     }
 }
@@ -88,6 +90,8 @@ pub struct Choices {
     pub http_probes: bool,
     /// Anonymous volumes are kept as volumes.
     pub anonymous_volumes: bool,
+    /// Secrets that are made have a hash of what is in them in their names: another value is another name, and rolls out like any change.
+    pub secret_hash: bool,
 }
 
 impl Default for Choices {
@@ -113,6 +117,7 @@ impl Default for Choices {
             no_requests: false,
             http_probes: false,
             anonymous_volumes: false,
+            secret_hash: false,
         }
     }
 }

@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use serde_json::json;
+
 use super::{MadeSecret, Mapper, names};
-use crate::api::Secret;
+use crate::api::{AppStackSpec, Secret};
+use crate::child::digest::Digest;
 use crate::compose::node::Node;
 
 /// What the API server lets a Secret hold.
@@ -102,6 +105,9 @@ impl Mapper<'_> {
 
     /// Whether a secret of the project that exists already has this name.
     fn is_external(&mut self, name: &str) -> bool {
+        if self.storage.secrets.contains(name) {
+            return true;
+        }
         let (project, secrets) = (self.project, &self.secrets);
         let external = self.kept.external.get_or_insert_with(|| {
             let all = project.root.entries("secrets");
@@ -110,6 +116,19 @@ impl Mapper<'_> {
         });
         external.contains(name)
     }
+}
+
+/// The Secrets; with hashes, each has one of what is in it in its name, and the stack has these names.
+pub(super) fn named(made: BTreeMap<String, MadeSecret>, hashes: bool, spec: &mut AppStackSpec) -> Vec<MadeSecret> {
+    let mut made: Vec<MadeSecret> = made.into_values().collect();
+    for secret in made.iter_mut().filter(|_| hashes) {
+        let name = format!("{}-{}", secret.name, Digest::of(&json!(secret.data)).hex8());
+        for named in spec.secrets.values_mut().filter(|named| named.secret_name == secret.name) {
+            named.secret_name.clone_from(&name);
+        }
+        secret.name = name;
+    }
+    made
 }
 
 /// A name as the key of a Secret, in the spelling of such keys: `POSTGRES_PASSWORD` is `postgres-password`.
@@ -137,6 +156,23 @@ mod tests {
         let choices = Choices::default();
         let mut mapper = Mapper::new(loaded.project.as_ref().unwrap(), &loaded, &files, &choices);
         check(&mut mapper);
+    }
+
+    #[test]
+    fn another_value_is_another_name_where_that_is_asked() {
+        let of = |password: &str, secret_hash| {
+            let text =
+                format!("name: shop\nservices: {{a: {{image: 'a:1', environment: {{PASSWORD: {password}}}}}}}\n");
+            let choices = Choices { secret_hash, ..Choices::default() };
+            let mapped = super::super::tests::mapped_with(&[("compose.yaml", &text)], &choices);
+            assert_eq!(mapped.secrets[0].name, mapped.stack.spec.secrets["shop"].secret_name);
+            assert_eq!(mapped.stack.spec.services["a"].secret_env["PASSWORD"].secret, "shop");
+            mapped.secrets[0].name.clone()
+        };
+        assert_eq!(of("hunter2", false), "shop");
+        assert_eq!(of("hunter2", true), of("hunter2", true));
+        assert_ne!(of("hunter2", true), of("hunter3", true));
+        assert!(of("hunter2", true).starts_with("shop-"));
     }
 
     const SHOP: &str = "name: shop\nservices: {a: {image: a:1}}\n";

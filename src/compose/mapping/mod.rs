@@ -405,7 +405,7 @@ impl<'a> Mapper<'a> {
         }
         let (account, mut findings) = self.says.end();
         findings.sort_by_key(|finding| (finding.at.file, finding.at.start));
-        let secrets = self.made.into_values().collect();
+        let secrets = made::named(self.made, self.choices.secret_hash, &mut stack.spec);
         Mapped { stack, secrets, carries: self.carries, comments: self.comments, account, findings }
     }
 }

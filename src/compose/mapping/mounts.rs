@@ -165,11 +165,36 @@ impl<'a> Mapper<'a> {
                     self.says.resolved(item, field, "--volume makes it storage that goes with the pod");
                 }
             }
+            Some(Declared::Secret(name)) => self.secret_mount(of, &wish, name, own_path, to),
             Some(Declared::Refused) | None => {
                 let message = format!("the volume '{source}' cannot be in the stack");
                 self.says.refused(item, code::WITH_REFUSED, &message, "what is said of the volume says why");
             }
         }
+    }
+
+    /// A volume that is a Secret: its files, or the one that is meant.
+    pub(super) fn secret_mount(
+        &mut self,
+        of: &Of<'a>,
+        wish: &Wish<'a>,
+        secret: String,
+        file: Option<&str>,
+        to: &mut Service,
+    ) {
+        let mount = Mount { secret: Some(secret), key: file.map(str::to_owned), ..Mount::default() };
+        let Some(field) = self.put(of, wish, mount, to) else { return };
+        if wish.read_only {
+            return self.says.resolved(wish.item, field, "--volume makes it a Secret");
+        }
+        let message = "--volume makes it a Secret, which the container cannot write to";
+        self.says.approximated(
+            wish.item,
+            code::MOUNT_OPTION,
+            field,
+            message,
+            "write :ro if the container only reads it",
+        );
     }
 
     /// Whether the image's files go into a new volume, as Docker has it: where no program fills it by itself.

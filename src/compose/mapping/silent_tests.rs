@@ -262,7 +262,7 @@ fn report_fault(
     if rows["keys"].as_array().map(Vec::len) != Some(mapped.account.keys().len()) {
         return Some("the written report has other keys".to_owned());
     }
-    output::files(&mapped, "shop", false).err().map(|error| format!("it cannot be written: {error}"))
+    output::files(&mapped, loaded, "shop", false).err().map(|error| format!("it cannot be written: {error}"))
 }
 
 /// Every key and item of a value.

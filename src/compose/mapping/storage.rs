@@ -42,6 +42,8 @@ pub(super) struct Storage<'a> {
     pub(super) contexts: BTreeSet<&'a Path>,
     /// Size and class of volumes by the labels of services that mount them.
     pub(super) hints: BTreeMap<&'a str, (Option<String>, Option<String>)>,
+    /// Secrets that stand for volumes: their names in the stack and in the namespace.
+    pub(super) secrets: BTreeSet<String>,
 }
 
 /// Who mounts what another mounts: both names in Compose, whether it only reads, and the item that says so.
@@ -63,6 +65,8 @@ pub(super) enum Declared {
     Folder(PathBuf),
     /// Storage that goes with each pod.
     Ephemeral(Quantity, Option<String>),
+    /// The secret of the stack with this name.
+    Secret(String),
     /// It cannot be.
     Refused,
 }

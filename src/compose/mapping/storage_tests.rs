@@ -174,6 +174,24 @@ fn a_volume_may_go_with_the_pod_or_be_on_all_nodes_or_with_one_pod_alone() {
 }
 
 #[test]
+fn a_volume_may_be_a_secret_that_somebody_else_makes() {
+    let text = "name: p
+services:
+  a: {image: 'a:1', volumes: ['certs:/certs:ro', './d:/d'], environment: {PASSWORD: hunter2}}
+volumes: {certs: }
+";
+    let volumes = [("certs".to_owned(), VolumeAs::Secret), ("d".to_owned(), VolumeAs::Secret)].into();
+    let mapped = mapped_with(&[("compose.yaml", text)], &Choices { volumes, ..Choices::default() });
+    let spec = spec(&mapped);
+    assert_eq!(spec["services"]["a"], json!({"/certs": {"secret": "certs"}, "/d": {"secret": "d"}}));
+    assert_eq!(spec["volumes"], Value::Null);
+    let names: Vec<_> =
+        mapped.stack.spec.secrets.iter().map(|(name, secret)| (&**name, &*secret.secret_name)).collect();
+    assert_eq!(names, [("certs", "p-certs"), ("d", "p-d"), ("p", "p")]);
+    assert_eq!(mapped.secrets.len(), 1, "made is only what has values");
+}
+
+#[test]
 fn anonymous_volumes_go_with_the_pod_unless_they_are_asked_for() {
     let plain = bound("/cache/files", &[], &Choices::default());
     assert_eq!(

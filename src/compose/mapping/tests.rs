@@ -10,10 +10,15 @@ use super::says::Class;
 use super::*;
 use crate::compose::files::Memory;
 use crate::compose::shapes::{Kind, PROJECT};
-use crate::compose::{Options, load};
+use crate::compose::{Loaded, Options, load};
 
 /// A project of these files, mapped with these choices.
 pub(crate) fn mapped_with(files: &[(&str, &str)], choices: &Choices) -> Mapped {
+    mapped_and_loaded(files, choices).0
+}
+
+/// The same, and the project as it was loaded.
+pub(crate) fn mapped_and_loaded(files: &[(&str, &str)], choices: &Choices) -> (Mapped, Loaded) {
     let memory: Memory =
         files.iter().map(|(path, text)| (PathBuf::from(format!("/p/{path}")), text.as_bytes().to_vec())).collect();
     let loaded = load(&memory, &Options { folder: "/p".into(), ..Options::default() });
@@ -21,7 +26,7 @@ pub(crate) fn mapped_with(files: &[(&str, &str)], choices: &Choices) -> Mapped {
     let mapped = map(&loaded, &memory, choices).unwrap();
     let lost: Vec<_> = mapped.account.unsaid().map(|key| key.path.clone()).collect();
     assert_eq!(lost, Vec::<String>::new(), "keys of which nothing was said");
-    mapped
+    (mapped, loaded)
 }
 
 /// One Compose file, mapped.

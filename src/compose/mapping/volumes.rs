@@ -11,7 +11,7 @@ use super::storage::Declared;
 use super::{Mapper, code, names};
 use crate::api::{AccessMode, Populate, Quantity, Retention, Volume, numbers};
 use crate::compose::files;
-use crate::compose::node::{Entry, Node};
+use crate::compose::node::{At, Entry, Node};
 use crate::compose::project;
 use crate::compose::units;
 
@@ -115,10 +115,29 @@ impl<'a> Mapper<'a> {
                 let size = volume.size.unwrap_or_else(|| self.default_size());
                 return Declared::Ephemeral(size, volume.storage_class_name);
             }
+            VolumeAs::Secret => return Declared::Secret(self.volume_secret(&label, entry.at)),
             chosen => volume.access_mode = chosen.access_mode().or(volume.access_mode),
         }
         self.add_volume(&label, volume);
         Declared::Volume { name: label, is_external: false }
+    }
+
+    /// The secret of the stack that stands for a volume: one that somebody else makes.
+    pub(super) fn volume_secret(&mut self, label: &str, at: At) -> String {
+        let stack = self.stack_name();
+        let is_taken = self.secrets.has(label) || label == stack;
+        let name = if is_taken { format!("{label}-volume") } else { label.to_owned() };
+        let name: String = name.chars().take(40).collect();
+        if self.storage.secrets.contains(&name) {
+            return name;
+        }
+        let secret_name = format!("{stack}-{label}");
+        let message = format!("the volume is the Secret '{secret_name}', which must be there");
+        let help = format!("kubectl create secret generic {secret_name} --from-file=FOLDER");
+        self.says.noted(at, code::BOUND_FILE, &message, &help);
+        self.storage.secrets.extend([name.clone(), secret_name.clone()]);
+        self.spec.secrets.insert(name.clone(), crate::api::Secret { secret_name, key: None });
+        name
     }
 
     /// The claim that an external volume is.

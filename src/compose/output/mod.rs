@@ -1,5 +1,6 @@
 //! What `import` writes: the stack, its Secrets, a namespace, what kustomize needs, and the report (pure).
 
+mod comments;
 mod kustomize;
 pub mod report;
 
@@ -7,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::Loaded;
 use super::mapping::{MadeSecret, Mapped};
 use crate::api::AppStack;
 
@@ -52,10 +54,16 @@ const FLUX_SUBSTITUTE: &str = "kustomize.toolkit.fluxcd.io/substitute";
 ///
 /// # Errors
 /// If something cannot be written as YAML, which nothing here is.
-pub fn files(mapped: &Mapped, namespace: &str, placeholders: bool) -> Result<Vec<File>, serde_saphyr::ser::Error> {
+pub fn files(
+    mapped: &Mapped,
+    loaded: &Loaded,
+    namespace: &str,
+    placeholders: bool,
+) -> Result<Vec<File>, serde_saphyr::ser::Error> {
     let plain = |name, text| File { name, text, is_secret: false };
+    let written = serde_saphyr::to_string(&stack(&mapped.stack, namespace))?;
     let mut files = vec![
-        plain(STACK, stack(&mapped.stack, namespace)?),
+        plain(STACK, comments::with_comments(written, mapped, loaded)),
         plain(
             NAMESPACE,
             serde_saphyr::to_string(&json!({
@@ -74,16 +82,15 @@ pub fn files(mapped: &Mapped, namespace: &str, placeholders: bool) -> Result<Vec
     Ok(files)
 }
 
-/// The stack as YAML.
-fn stack(stack: &AppStack, namespace: &str) -> Result<String, serde_saphyr::ser::Error> {
+/// The stack as an object.
+fn stack(stack: &AppStack, namespace: &str) -> Value {
     let mut metadata = serde_json::to_value(&stack.metadata).unwrap_or_default();
     metadata["namespace"] = json!(namespace);
     let spec = serde_json::to_value(&stack.spec).unwrap_or_default();
     if has_variable(&spec) {
         metadata["annotations"][FLUX_SUBSTITUTE] = json!("disabled");
     }
-    let stack = json!({"apiVersion": crate::api::API_VERSION, "kind": "AppStack", "metadata": metadata, "spec": spec});
-    serde_saphyr::to_string(&stack)
+    json!({"apiVersion": crate::api::API_VERSION, "kind": "AppStack", "metadata": metadata, "spec": spec})
 }
 
 /// Whether a text has `${`, which Flux's `postBuild` would fill in, or make blank.
@@ -127,7 +134,7 @@ fn secrets(made: &[MadeSecret], namespace: &str, placeholders: bool) -> Result<S
 #[cfg(test)]
 mod tests {
     use super::super::mapping::choices::Choices;
-    use super::super::mapping::tests::mapped_with;
+    use super::super::mapping::tests::mapped_and_loaded;
     use super::*;
 
     #[test]
@@ -140,7 +147,8 @@ secrets: {key: {file: ./key.txt}}
 ";
         let files_of = |placeholders| {
             let given = [("compose.yaml", text), ("key.txt", "hunter2")];
-            files(&mapped_with(&given, &Choices::default()), "shop", placeholders).unwrap()
+            let (mapped, loaded) = mapped_and_loaded(&given, &Choices::default());
+            files(&mapped, &loaded, "shop", placeholders).unwrap()
         };
         let written = files_of(false);
         assert_eq!(written, files_of(false));

@@ -198,7 +198,7 @@ pub fn name(class: Class) -> &'static str {
 }
 
 /// A path as seen from the project's folder.
-fn short<'a>(loaded: &Loaded, file: &'a str) -> &'a str {
+pub(super) fn short<'a>(loaded: &Loaded, file: &'a str) -> &'a str {
     let folder = loaded.project.as_ref().map(|project| project.folder.as_path());
     folder.and_then(|folder| std::path::Path::new(file).strip_prefix(folder).ok()?.to_str()).unwrap_or(file)
 }

@@ -202,13 +202,21 @@ impl Fake {
 
     /// The cluster's controllers have brought a Deployment up, and count so many ready pods.
     pub(super) fn count(&self, name: &str, ready: i32) {
+        self.says(
+            name,
+            &json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": ready, "availableReplicas": 1,
+                "conditions": [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]}),
+        );
+    }
+
+    /// The cluster's controllers say this of a Deployment.
+    pub(super) fn says(&self, name: &str, status: &Value) {
         let mut state = self.state.lock().unwrap();
         state.version += 1;
         let version = state.version.to_string();
         let object = state.objects.get_mut(&format!("deployments/{name}")).unwrap();
         object["metadata"]["resourceVersion"] = json!(version);
-        object["status"] = json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": ready, "availableReplicas": 1,
-            "conditions": [{"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}]});
+        object["status"] = status.clone();
         let child: Child = serde_json::from_value(object.clone()).unwrap();
         self.context.store.child_event(Kind::Deployment, Event::Apply(child));
     }

@@ -111,3 +111,21 @@ async fn a_mere_count_goes_along_with_the_next_news_and_waits_not_long_for_it() 
     assert_eq!(fake.status()["services"]["db"]["ready"], 2);
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
+
+// "Status writes during a rollout of k services: k+2", also where each pod takes long to become ready.
+#[tokio::test(start_paused = true)]
+async fn that_a_pod_was_made_is_told_with_what_comes_next_and_at_the_end_at_once() {
+    let fake = Fake::new(&one());
+    fake.pass().await;
+    let (before, began) = (statuses(&fake), tokio::time::Instant::now());
+    let made = json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 0, "availableReplicas": 0});
+    fake.says("s-db", &made);
+    fake.look().await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(statuses(&fake), before, "nobody waits for it");
+    fake.context.publisher.hasten();
+    fake.settled().await;
+    assert_eq!(statuses(&fake), before + 1);
+    assert_eq!(fake.status()["services"]["db"]["updated"], 1);
+    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
+}
