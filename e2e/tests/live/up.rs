@@ -191,7 +191,7 @@ fn up_applies_nothing_where_a_key_is_refused_nobody_answers_or_somebody_else_has
         nothing().await;
 
         // A Secret of that name, with another password in it.
-        let mut theirs = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "shop"}, "stringData": {"db-password": "older"}});
+        let mut theirs = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "shop"}, "stringData": {"db-password": "another-one"}});
         t.space.apply_object(&theirs).await;
         let conflict = run(&t, &["up", "-f", &file]).await;
         println!("{}", conflict.err);
@@ -200,7 +200,7 @@ fn up_applies_nothing_where_a_key_is_refused_nobody_answers_or_somebody_else_has
             conflict.err.contains("Secret shop: somebody else has set data.db-password, to something else"),
             "{conflict:?}"
         );
-        assert_silent(&conflict, &["hunter2", "older"]);
+        assert_silent(&conflict, &["hunter2", "another-one"]);
         nothing().await;
         let forced = run(&t, &["up", "-f", &file, "--force-conflicts"]).await;
         assert_eq!(forced.code, Some(0), "{forced:?}");
