@@ -7,7 +7,7 @@ help:
 	@echo "make test          all tests, live ones included (E2E_KUBECONFIG: on that cluster)"
 	@echo "make e2e           live tests on real nodes, and what only those can show (Linux, root)"
 	@echo "make build         target/release/appstack"
-	@echo "make generate      files that come from the code: crds/appstack.yaml, manifests/rbac.yaml, docs/x-appstack.schema.json"
+	@echo "make generate      files that come from the code: crds/appstack.yaml, manifests/*.yaml, docs/x-appstack.schema.json"
 	@echo "make golden        writes the golden files anew; read the diff"
 	@echo "make laws          10,000 histories of random stacks on a simulated cluster (LAWS_SEED=random: others than last time)"
 	@echo "make fuzz-compose  100,000 Compose projects with random faults (COMPOSE_FUZZ: how many)"
@@ -36,6 +36,10 @@ generate:
 	mv target/appstack-crd.yaml crds/appstack.yaml
 	cargo run --quiet --bin appstack -- rbac > target/appstack-rbac.yaml
 	mv target/appstack-rbac.yaml manifests/rbac.yaml
+	cargo run --quiet --bin appstack -- manifests > target/appstack-install.yaml
+	mv target/appstack-install.yaml manifests/install.yaml
+	cargo run --quiet --bin appstack -- manifests --namespace appstack --watch-namespace appstack > target/appstack-install.yaml
+	mv target/appstack-install.yaml manifests/install-namespaced.yaml
 	cargo run --quiet --bin appstack -- schema --x-appstack > target/x-appstack.schema.json
 	mv target/x-appstack.schema.json docs/x-appstack.schema.json
 

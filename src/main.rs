@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use appstack::cli::{
-    answer, check, compose_schema, copy, diff, down, events, exec, explain, graph, history, import, logs, port_forward,
-    ps, render, restart, rollback, run, scale, status, suspend, tree, up, validate, wait,
+    answer, check, compose_schema, copy, diff, down, events, exec, explain, graph, history, import, logs, manifests,
+    port_forward, ps, render, restart, rollback, run, scale, status, suspend, tree, up, validate, wait,
 };
 use appstack::generate;
 use clap::{Parser, Subcommand};
@@ -51,6 +51,7 @@ enum Command {
     Crd,
     /// Print the ClusterRole that the operator needs
     Rbac,
+    Manifests(manifests::ManifestsArgs),
 }
 
 fn main() -> ExitCode {
@@ -83,6 +84,7 @@ fn main() -> ExitCode {
         Command::Schema(args) => compose_schema::run(&args),
         Command::Crd => generated(generate::crd_yaml(), "CustomResourceDefinition"),
         Command::Rbac => generated(generate::rbac_yaml(), "ClusterRole"),
+        Command::Manifests(args) => generated(args.install().yaml(), "manifests"),
     }
 }
 

@@ -23,8 +23,9 @@ pub fn kubeconfig() -> PathBuf {
 pub async fn operator(cluster: &Cluster) {
     let client = cluster.client("grant").await;
     let printed = Command::new(appstack()).arg("rbac").output().expect("appstack rbac");
-    let role: Value =
+    let mut role: Value =
         serde_saphyr::from_str(&String::from_utf8_lossy(&printed.stdout)).expect("`appstack rbac` prints YAML");
+    role["metadata"]["name"] = json!(ACCOUNT); // the one of a real operator is left alone
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": ACCOUNT},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role["metadata"]["name"]},

@@ -18,6 +18,7 @@ pub mod import;
 mod kept;
 pub mod logs;
 mod look;
+pub mod manifests;
 mod pods;
 pub mod port_forward;
 pub mod ps;

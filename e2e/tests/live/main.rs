@@ -15,6 +15,7 @@ mod drift;
 mod faults;
 mod gapless;
 mod golden;
+mod install;
 mod isolation;
 mod jobs;
 mod kinds;
