@@ -1,6 +1,6 @@
 //! What of a status somebody waits for, and what only counts along.
 
-use crate::api::{AppStackStatus, ServiceStatus};
+use crate::api::{AppStackStatus, ServiceState, ServiceStatus};
 
 /// A status as it is to be written over `stored`: what came and went in between, and was never written, moves no time.
 pub fn over(stored: &AppStackStatus, mut status: AppStackStatus) -> AppStackStatus {
@@ -21,7 +21,8 @@ pub fn over(stored: &AppStackStatus, mut status: AppStackStatus) -> AppStackStat
 /// How much somebody waits to hear of a difference between two statuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
-    /// Only how many pods have been made of the newest revision: of a service whose pods take long to become ready, that would be a write more for each.
+    /// Only how many pods have been made of the newest revision of a service that goes on to become ready: where pods take long for that, it would be a write
+    /// more for each, and what comes next takes it along.
     Aside,
     /// How many pods are ready, and the sentences that say so.
     Count,
@@ -33,16 +34,17 @@ pub enum Weight {
 pub fn weight(before: &AppStackStatus, now: &AppStackStatus) -> Weight {
     if essence(before) != essence(now) {
         Weight::News
-    } else if without_updated(before) != without_updated(now) {
+    } else if without_made(before) != without_made(now) {
         Weight::Count
     } else {
         Weight::Aside
     }
 }
 
-fn without_updated(status: &AppStackStatus) -> AppStackStatus {
+fn without_made(status: &AppStackStatus) -> AppStackStatus {
     let mut rest = status.clone();
-    rest.services.values_mut().for_each(|service| service.updated = None);
+    let on_the_way = rest.services.values_mut().filter(|service| service.state == ServiceState::Progressing);
+    on_the_way.for_each(|service| service.updated = None);
     rest
 }
 
@@ -94,6 +96,9 @@ mod tests {
             "db: 2/3 ready",
         );
         assert_eq!(weight(&made, &two), Weight::Aside);
+        let at_rest =
+            |updated: i32| status(&json!({"state": "Ready", "desired": 3, "ready": 3, "updated": updated}), "");
+        assert_eq!(weight(&at_rest(2), &at_rest(3)), Weight::Count, "nothing else is to come");
         for other in [
             json!({"state": "Ready", "desired": 3, "ready": 3}),
             json!({"state": "Progressing", "desired": 4, "ready": 2}),

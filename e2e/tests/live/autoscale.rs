@@ -36,7 +36,12 @@ fn a_count_set_under_an_autoscaler_stays() {
         assert_eq!(wanted(&t).await, 2, "created with the fewest pods allowed");
 
         scale(&t, 4).await;
-        t.space.wait_ready("scale", SOON).await;
+        // Ready it was before as well: what is to be said of four pods has been said.
+        eventually(SOON, "the status to tell of four pods", async || {
+            let web = t.space.status("scale").await["services"]["web"].clone();
+            if web["state"] == "Ready" && web["ready"] == 4 { Ok(()) } else { Err(web.to_string()) }
+        })
+        .await;
         operator_has_looked(&t, "scaled").await;
         let mark = audit.mark().await;
         for n in 0..10 {
