@@ -41,7 +41,7 @@ impl Needs {
     pub fn heard(&self, name: &'static str) {
         let mut rows = self.rows();
         let row = rows.entry(name).or_default();
-        (row.met, row.heard, row.trouble) = (true, Some(Instant::now()), None);
+        *row = Need { met: true, heard: Some(Instant::now()), ..Need::default() };
     }
 
     /// It is there, and there is a word to say of it.
@@ -144,6 +144,8 @@ mod tests {
             needs.readiness(),
             (true, "[+] AppStack: ok\n[+] HTTPRoute: not known to this cluster\n[+] Pod: ok\nready\n".into())
         );
+        needs.heard("HTTPRoute");
+        assert!(needs.readiness().1.contains("[+] HTTPRoute: ok\n"), "the cluster has learnt it");
         needs.lacks("Pod", "cut off".into());
         let (is_ready, text) = needs.readiness();
         assert!(is_ready && text.contains("[!] Pod: cut off"), "{text}");
