@@ -14,7 +14,7 @@ use super::store::Written;
 use crate::api::AppStack;
 use crate::child::digest::Digest;
 use crate::child::{Child, ChildId, Kind};
-use crate::render::{Children, render};
+use crate::render::{Children, Wanted, render};
 use crate::rollout::{Body, Guard, Plan, Refusal, RefusalKind, Settled, Step, Until, Write};
 use crate::stack::{Problems, Stack, check, requests};
 
@@ -34,8 +34,8 @@ pub struct Memory {
     pub(super) settled: BTreeMap<ChildId, Settled>,
     /// Services that are held back, since when, and what they waited for last.
     held: BTreeMap<String, (Instant, Until)>,
-    /// Children that were seen as they are wanted, and what that was.
-    in_place: BTreeMap<ChildId, Digest>,
+    /// Children that are not as they are wanted, since it was last looked at in full; none until then. They are few: of the rest it is known that they were.
+    amiss: Option<BTreeSet<ChildId>>,
     /// Workloads that were there, but for those that we have deleted ourselves.
     workloads: BTreeSet<ChildId>,
     /// When holding the stack, or letting it go, is to be tried again.
@@ -51,6 +51,10 @@ pub struct Memory {
 pub(super) struct Rendered {
     of: (Option<String>, Option<i64>, Option<String>),
     pub(super) model: Result<(Stack, Children), Problems>,
+}
+
+fn is_as_wanted(child: Option<&Child>, wanted: Digest) -> bool {
+    child.and_then(|child| child.digest) == Some(wanted)
 }
 
 /// What the server says of an object that was written.
@@ -81,6 +85,7 @@ impl Memory {
             *self = Memory::default(); // another stack of the same name
         }
         self.retries.clear(); // what failed before may go well now
+        self.amiss = None;
         let model = check(written, options.max_pod_security).map(|stack| {
             let children = render(&stack, &options.rendering);
             (stack, children)
@@ -152,13 +157,14 @@ impl Memory {
                 self.workloads.insert(id.clone());
             }
         }
-        let Some(Ok((_, wanted))) = self.rendered.as_ref().map(|rendered| &rendered.model) else { return };
-        for (id, wanted) in wanted {
-            let is_in_place = children.get(id).is_some_and(|child| child.digest == Some(wanted.digest));
-            if is_in_place && self.in_place.get(id) != Some(&wanted.digest) {
-                self.in_place.insert(id.clone(), wanted.digest);
-            }
-        }
+    }
+
+    /// Nothing is to be written now. Takes in, once for each rendering, which children are as they are wanted.
+    pub(super) fn rests(&mut self, wanted: &Children, children: &BTreeMap<ChildId, Arc<Child>>) {
+        let is_in_place = |id, wanted: &Wanted| is_as_wanted(children.get(id).map(AsRef::as_ref), wanted.digest);
+        self.amiss.get_or_insert_with(|| {
+            wanted.iter().filter(|(id, wanted)| !is_in_place(id, wanted)).map(|(id, _)| id.clone()).collect()
+        });
     }
 
     /// Takes in who is held back; returns the services that no longer are, each by what it waited for last and how long it waited in all.
@@ -183,15 +189,18 @@ impl Memory {
         through
     }
 
-    /// Whether a child that is written was once as it is wanted now, and is not: then somebody else has changed or deleted it.
-    pub(super) fn is_repair(&self, id: &ChildId, wanted: Digest, before: Option<&Child>) -> bool {
-        self.in_place.get(id) == Some(&wanted) && before.and_then(|child| child.digest) != Some(wanted)
+    /// Whether a child that was written had been as it is wanted, and was so no more: then somebody else had changed or deleted it.
+    pub(super) fn is_repair(&mut self, id: &ChildId, wanted: Digest, before: Option<&Child>) -> bool {
+        let was_in_place = self.amiss.as_mut().is_some_and(|amiss| !amiss.remove(id));
+        was_in_place && !is_as_wanted(before, wanted)
     }
 
     /// A child was deleted by us.
     pub(super) fn deleted(&mut self, id: &ChildId) {
         self.workloads.remove(id);
-        self.in_place.remove(id);
+        if let Some(amiss) = &mut self.amiss {
+            amiss.insert(id.clone());
+        }
     }
 
     /// Whether this write makes a workload again that somebody else has deleted.

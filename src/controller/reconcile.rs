@@ -144,6 +144,9 @@ async fn roll_out(
         let due = memory.due(&plan, now);
         if due.is_empty() || rounds == ROUNDS {
             let left_over = !due.is_empty();
+            if !left_over {
+                memory.rests(wanted, &children);
+            }
             let deletes = ripe(&plan, stack, wanted).filter(|delete| !memory.is_waiting(&delete.id, now)).collect();
             prune(context, key, deletes, memory).await;
             plan.refusals.extend(memory.notes());

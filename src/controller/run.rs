@@ -129,9 +129,9 @@ pub async fn run(client: Client, options: Options, ops: Ops, stop: impl Future<O
     };
     if ended.is_ok() {
         tracing::info!("stopping");
-        context.publisher.hasten();
         let rest = async {
             while passes.join_next().await.is_some() {}
+            context.publisher.hasten(); // what the last passes had to say as well
             context.publisher.settled().await;
         };
         let drained = tokio::time::timeout(DRAIN, rest).await;

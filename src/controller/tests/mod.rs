@@ -3,6 +3,7 @@
 mod fake;
 mod faults;
 mod gone;
+mod metrics;
 mod protocol;
 mod statuses;
 mod teardown;
