@@ -11,6 +11,8 @@ pub const NAMESPACE: &str = "appstack-system";
 
 /// Where it answers probes, and Prometheus.
 const PORT: u16 = 8080;
+/// Where API servers listen: of clouds; of kubeadm, kind and k3s; of minikube; of MicroK8s.
+const API_PORTS: [u16; 4] = [443, 6443, 8443, 16443];
 /// A user that no machine has: the image needs none.
 const USER: i64 = 65_532;
 
@@ -102,7 +104,7 @@ impl Install {
         })
     }
 
-    /// Who is in the cluster may read metrics; the operator dials the API server, at whatever port that has, and names.
+    /// Who is in the cluster may read metrics; the operator dials names, and the API server: a policy sees the port of the server itself, behind its Service.
     fn wall(&self) -> Value {
         json!({
             "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": self.meta("appstack"),
@@ -110,7 +112,7 @@ impl Install {
                 "podSelector": {"matchLabels": labels()}, "policyTypes": ["Ingress", "Egress"],
                 "ingress": [{"from": [{"namespaceSelector": {}}], "ports": [{"protocol": "TCP", "port": "metrics"}]}],
                 "egress": [
-                    {"ports": [{"protocol": "TCP", "port": 443}, {"protocol": "TCP", "port": 6443}]},
+                    {"ports": API_PORTS.map(|port| json!({"protocol": "TCP", "port": port}))},
                     {"to": [{"namespaceSelector": {}}], "ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]},
                 ],
             },
