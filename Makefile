@@ -42,6 +42,7 @@ generate:
 	mv target/appstack-install.yaml manifests/install-namespaced.yaml
 	cargo run --quiet --bin appstack -- schema --x-appstack > target/x-appstack.schema.json
 	mv target/x-appstack.schema.json docs/x-appstack.schema.json
+	UPDATE_GOLDEN=1 cargo test --quiet --lib generate::
 
 golden:
 	UPDATE_GOLDEN=1 cargo test --quiet --lib golden

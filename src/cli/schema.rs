@@ -11,8 +11,7 @@ use super::field::{self, Step};
 use crate::generate;
 
 /// The schema of the CRD.
-pub static PUBLISHED: LazyLock<Value> =
-    LazyLock::new(|| generate::crd().pointer(generate::SCHEMA).cloned().unwrap_or_default());
+pub static PUBLISHED: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(generate::PUBLISHED).unwrap_or_default());
 
 /// The same as the API server applies it under strict validation: nothing unknown, metadata included.
 pub static STRICT: LazyLock<Value> = LazyLock::new(|| {
@@ -32,6 +31,11 @@ pub static STRICT: LazyLock<Value> = LazyLock::new(|| {
 static VALIDATOR: LazyLock<Option<Validator>> = LazyLock::new(|| {
     jsonschema::options().with_draft(Draft::Draft7).should_validate_formats(false).build(&STRICT).ok()
 });
+
+/// Makes the check ready, which takes some milliseconds: a thread can do it while files are read.
+pub fn prepare() {
+    LazyLock::force(&VALIDATOR);
+}
 
 /// One violation of the schema.
 #[derive(Debug)]

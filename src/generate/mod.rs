@@ -4,6 +4,6 @@ mod crd;
 mod install;
 mod rbac;
 
-pub use crd::{SCHEMA, crd, crd_yaml};
+pub use crd::{PUBLISHED, SCHEMA, crd, crd_yaml};
 pub use install::{Install, NAMESPACE};
 pub use rbac::{rbac, rbac_yaml};
