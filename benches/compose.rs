@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use appstack::compose::files::{Disk, Files, Memory};
 use appstack::compose::mapping::choices::Choices;
 use appstack::compose::mapping::{Mapped, map};
-use appstack::compose::output::{self, report};
+use appstack::compose::output;
 use appstack::compose::{Loaded, Options, load};
 
 const SERVICES: usize = 1000;
@@ -60,11 +60,8 @@ fn mapped(loaded: &Loaded, files: &dyn Files) -> Mapped {
 
 /// All files that an import writes, as texts.
 fn written(mapped: &Mapped, loaded: &Loaded) -> Vec<String> {
-    let files = output::files(mapped, loaded, "bench", false).expect("YAML");
-    let mut texts: Vec<String> = files.into_iter().map(|file| file.text).collect();
-    texts.push(report::json(mapped, loaded).expect("JSON"));
-    texts.push(report::text(mapped, loaded));
-    texts
+    let files = output::folder(mapped, output::document(&mapped.stack), loaded, "bench", false).expect("texts");
+    files.into_iter().map(|file| file.text).collect()
 }
 
 fn once(folder: &Path) {

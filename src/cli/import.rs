@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use serde_json::Value;
 
 use super::drawing::Pen;
 use super::findings::Colour;
@@ -108,6 +109,8 @@ impl ProjectArgs {
 pub(super) struct Imported {
     pub(super) loaded: Loaded,
     pub(super) mapped: Mapped,
+    /// The stack as an object.
+    document: Value,
     /// Something of it is refused, or with --strict different.
     pub(super) failed: bool,
 }
@@ -120,6 +123,7 @@ pub(super) fn read(
     strict: bool,
     pen: Pen,
 ) -> Result<Imported, ExitCode> {
+    std::thread::spawn(schema::prepare);
     let loaded = match standard_input.and_then(|text| project.load(text)) {
         Ok(loaded) => loaded,
         Err(error) => {
@@ -140,7 +144,8 @@ pub(super) fn read(
     for finding in mapped.findings.iter().filter(|finding| finding.outcome.class == Class::Refused) {
         eprintln!("{}\n", pen.problem(&problem(finding), &loaded.sources));
     }
-    let invalid = invalid(&mapped);
+    let document = output::document(&mapped.stack);
+    let invalid = invalid(&mapped, &document);
     for message in &invalid {
         eprintln!("error[{}]: {message}\n", mapping::code::INVALID.0);
     }
@@ -148,7 +153,7 @@ pub(super) fn read(
     let refused = mapped.findings.iter().any(|finding| finding.outcome.class == Class::Refused);
     let failed =
         refused || !of_up.is_empty() || !invalid.is_empty() || (strict && mapped.findings.iter().any(is_different));
-    Ok(Imported { loaded, mapped, failed })
+    Ok(Imported { loaded, mapped, document, failed })
 }
 
 /// Imports. 0: done; 1: something is refused, or with --strict different; 2: the files cannot be read; 3: the output cannot be written.
@@ -156,16 +161,12 @@ pub fn run(args: &ImportArgs) -> ExitCode {
     let pen = args.color.pen(&std::io::stderr());
     let choices = args.choices.choices();
     let imported = read(&args.project, args.project.standard_input(), &choices, args.strict, pen);
-    let Imported { loaded, mapped, failed } = match imported {
+    let Imported { loaded, mapped, document, failed } = match imported {
         Ok(imported) => imported,
         Err(code) => return code,
     };
     let namespace = args.namespace.clone().or_else(|| mapped.stack.metadata.name.clone()).unwrap_or_default();
-    let written = match output::files(&mapped, &loaded, &namespace, args.placeholders) {
-        Ok(files) => write::to(args, &mapped, &loaded, files),
-        Err(error) => Err(format!("the output is no YAML: {error}")),
-    };
-    match written {
+    match write::to(args, &mapped, document, &loaded, &namespace) {
         Ok(Some(stack)) => drop(answer(&stack)),
         Ok(None) => {}
         Err(error) => {
@@ -174,6 +175,8 @@ pub fn run(args: &ImportArgs) -> ExitCode {
         }
     }
     eprint!("{}", summary(args, &mapped, &loaded, &namespace));
+    // The process ends now: to give back this memory piece by piece would take longer than to write the files.
+    std::mem::forget((loaded, mapped));
     ExitCode::from(u8::from(failed))
 }
 
@@ -190,22 +193,25 @@ fn problem(finding: &Finding) -> Problem {
 const MOST_FAULTS: usize = 20;
 
 /// What the API server or the operator would not take of the stack.
-fn invalid(mapped: &Mapped) -> Vec<String> {
+fn invalid(mapped: &Mapped, document: &Value) -> Vec<String> {
     if mapped.stack.spec.services.is_empty() {
         return vec!["no service is left, and a stack has at least one".to_owned()];
     }
-    let document = serde_json::to_value(&mapped.stack).unwrap_or_default();
-    let violations = schema::check(&document).into_iter().map(|violation| {
-        let field = field::written(&violation.field, &schema::STRICT);
-        format!("the stack is not valid: {field}: {}", violation.message)
-    });
-    let mut faults: Vec<String> = violations.take(MOST_FAULTS).collect();
-    if faults.is_empty()
-        && let Err(problems) = check(&mapped.stack, PodSecurity::Privileged)
-    {
-        faults.extend(problems.all.iter().map(|problem| format!("the stack is not valid: {problem}")));
-    }
-    faults
+    std::thread::scope(|scope| {
+        let of_stack = scope.spawn(|| check(&mapped.stack, PodSecurity::Privileged).err());
+        let violations = schema::check(document).into_iter().map(|violation| {
+            let field = field::written(&violation.field, &schema::STRICT);
+            format!("the stack is not valid: {field}: {}", violation.message)
+        });
+        let mut faults: Vec<String> = violations.take(MOST_FAULTS).collect();
+        // Where the schema has something to say, the rest follows from that.
+        if faults.is_empty() {
+            let problems = of_stack.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let problems = problems.iter().flat_map(|problems| &problems.all);
+            faults.extend(problems.map(|problem| format!("the stack is not valid: {problem}")));
+        }
+        faults
+    })
 }
 
 /// Lines on the terminal; the report has the rest.

@@ -1,6 +1,7 @@
 //! Every key of the input, and what became of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
+use std::sync::Arc;
 
 use hashbrown::DefaultHashBuilder;
 
@@ -15,7 +16,7 @@ pub struct Key {
     /// Where it is written: the key, or the item.
     pub at: At,
     /// Its path in its file, as `services.web.ports[0]`.
-    pub path: String,
+    pub path: Arc<str>,
     /// Whether the project has it.
     pub stands: Stands,
 }
@@ -38,7 +39,7 @@ pub enum Stands {
 #[derive(Debug)]
 pub struct Account<O> {
     keys: Vec<Key>,
-    said: HashMap<(FileId, u32), Vec<O>, DefaultHashBuilder>,
+    said: HashMap<(FileId, u32), Said<O>, DefaultHashBuilder>,
 }
 
 impl<O: Clone> Account<O> {
@@ -68,7 +69,12 @@ impl<O: Clone> Account<O> {
     /// Says what became of the key or item at `at`; places that no file has are passed over.
     pub fn say(&mut self, at: At, what: O) {
         if at.is_written() {
-            self.said.entry(place(at)).or_default().push(what);
+            match self.said.entry(place(at)) {
+                hash_map::Entry::Vacant(place) => {
+                    place.insert(Said::Once(what));
+                }
+                hash_map::Entry::Occupied(mut place) => place.get_mut().add(what),
+            }
         }
     }
 
@@ -108,12 +114,12 @@ impl<O: Clone> Account<O> {
 
     /// What was said of the key or item at `at`.
     pub fn said_at(&self, at: At) -> &[O] {
-        self.said.get(&place(at)).map(Vec::as_slice).unwrap_or_default()
+        self.said.get(&place(at)).map(Said::all).unwrap_or_default()
     }
 
     /// What was said of a key.
     pub fn said(&self, key: &Key) -> &[O] {
-        self.said.get(&place(key.at)).map(Vec::as_slice).unwrap_or_default()
+        self.said_at(key.at)
     }
 
     /// Keys of the project of which nothing was said, and lost ones.
@@ -123,6 +129,29 @@ impl<O: Clone> Account<O> {
             Stands::Settled(_) => false,
             Stands::Lost => true,
         })
+    }
+}
+
+/// What was said of a key: of most one thing.
+#[derive(Debug)]
+enum Said<O> {
+    Once(O),
+    Often(Vec<O>),
+}
+
+impl<O: Clone> Said<O> {
+    fn all(&self) -> &[O] {
+        match self {
+            Said::Once(one) => std::slice::from_ref(one),
+            Said::Often(all) => all,
+        }
+    }
+
+    fn add(&mut self, what: O) {
+        match self {
+            Said::Once(one) => *self = Said::Often(vec![one.clone(), what]),
+            Said::Often(all) => all.push(what),
+        }
     }
 }
 
@@ -216,6 +245,6 @@ fn leaf(node: &Node, at: At, path: &mut String, keys: &mut Vec<Key>) {
         }
         // A file with an empty map in it says nothing.
         _ if path.is_empty() => {}
-        _ => keys.push(Key { at, path: path.clone(), stands: Stands::Lost }),
+        _ => keys.push(Key { at, path: Arc::from(path.as_str()), stands: Stands::Lost }),
     }
 }

@@ -35,11 +35,11 @@ fn first(text: &[u8]) -> (&'static str, String) {
 /// Maps what was loaded and writes all of it: whatever it is, that comes to an end.
 pub(super) fn mapped(found: &Loaded, files: &dyn Files) {
     let Some(mapped) = map(found, files, &Choices::default()) else { return };
-    let lost: Vec<&str> = mapped.account.unsaid().map(|key| key.path.as_str()).collect();
+    let lost: Vec<&str> = mapped.account.unsaid().map(|key| &*key.path).collect();
     assert_eq!(lost, Vec::<&str>::new(), "keys of which nothing was said");
     let fault = mapped.findings.iter().find(|finding| finding.outcome.code == mapping::code::LOST);
     assert!(fault.is_none(), "{fault:?}");
-    let written = output::files(&mapped, found, "shop", false).unwrap();
+    let written = output::files(&mapped, output::document(&mapped.stack), found, "shop", false).unwrap();
     assert!(!written.is_empty());
     assert!(!report::json(&mapped, found).unwrap().is_empty() && !report::text(&mapped, found).is_empty());
 }

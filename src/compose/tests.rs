@@ -157,7 +157,7 @@ fn every_key_is_accounted_for() {
     let loaded = loaded(&rich());
     let mut account: Account<&str> = Account::of(&loaded);
     let stands = |path: &str, file: FileNumber| {
-        let key = account.keys().iter().find(|key| key.path == path && key.at.file == file);
+        let key = account.keys().iter().find(|key| *key.path == *path && key.at.file == file);
         key.unwrap_or_else(|| panic!("{path} of {file}")).stands
     };
     assert_eq!(stands("services.web.command", 0), Stands::InProject);
@@ -171,7 +171,7 @@ fn every_key_is_accounted_for() {
     let web = loaded.project.as_ref().unwrap().root.find(&["services", "web"]).unwrap();
     let before = account.unsaid().count();
     account.say_all(web, &"mapped");
-    let after: Vec<&str> = account.unsaid().map(|key| key.path.as_str()).collect();
+    let after: Vec<&str> = account.unsaid().map(|key| &*key.path).collect();
     assert!(before > after.len() && !after.iter().any(|path| path.starts_with("services.web")), "{after:?}");
 }
 

@@ -12,6 +12,7 @@ use crate::compose::code::tests::{files, halves};
 use crate::compose::code::{BOOKS, Page, pages};
 use crate::compose::files::Memory;
 use crate::compose::mapping::{code, map};
+use crate::compose::output;
 use crate::compose::{Options, load, up};
 
 #[derive(clap::Parser)]
@@ -39,7 +40,7 @@ fn said(files: &Memory, args: Option<&ImportArgs>) -> (BTreeSet<&'static str>, B
     said.extend(mapped.findings.iter().map(|finding| finding.outcome.code.0));
     let all = mapped.account.keys().iter().flat_map(|key| mapped.account.said(key)).map(|outcome| outcome.code.0);
     let mut all: BTreeSet<&str> = all.collect();
-    if !invalid(&mapped).is_empty() {
+    if !invalid(&mapped, &output::document(&mapped.stack)).is_empty() {
         all.insert(code::INVALID.0);
     }
     (said, all)

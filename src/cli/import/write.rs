@@ -3,27 +3,28 @@
 use std::io::Write as _;
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::ImportArgs;
 use crate::compose::Loaded;
 use crate::compose::mapping::Mapped;
-use crate::compose::output::{self, File, report};
+use crate::compose::output::{self, File};
 
 /// Writes the files; without a folder nothing is written, and the stack is the answer.
 pub(super) fn to(
     args: &ImportArgs,
     mapped: &Mapped,
+    document: Value,
     loaded: &Loaded,
-    files: Vec<File>,
+    namespace: &str,
 ) -> Result<Option<String>, String> {
     let Some(folder) = &args.out else {
+        let files = output::files(mapped, document, loaded, namespace, args.placeholders)
+            .map_err(|error| format!("the output is no YAML: {error}"))?;
         let stack = files.into_iter().find(|file| file.name == output::STACK);
         return Ok(stack.map(|file| file.text));
     };
-    let mut files = files;
-    let json = report::json(mapped, loaded).map_err(|error| error.to_string())?;
-    let plain = |name, text| File { name, text, is_secret: false };
-    files.push(plain(output::REPORT, json));
-    files.push(plain(output::REPORT_TEXT, report::text(mapped, loaded)));
+    let files = output::folder(mapped, document, loaded, namespace, args.placeholders)?;
     let there: Vec<&str> = files.iter().map(|file| file.name).filter(|name| folder.join(name).exists()).collect();
     if !there.is_empty() && !args.overwrite {
         let all = there.join(", ");

@@ -66,7 +66,7 @@ fn is_manifest(text: &str) -> bool {
 fn imported(args: &UpArgs, standard_input: String) -> Result<Given, ExitCode> {
     let pen = args.color.pen(&io::stderr());
     let choices = args.choices.choices();
-    let Imported { loaded, mapped, failed } =
+    let Imported { loaded, mapped, failed, .. } =
         import::read(&args.project, Ok(standard_input), &choices, args.strict, pen)?;
     for line in differences(&mapped, &loaded, "`appstack import` tells of them") {
         eprintln!("{line}");

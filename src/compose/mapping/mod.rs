@@ -86,13 +86,13 @@ pub(super) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use choices::Choices;
 use credentials::Credentials;
 use names::Labels;
 use says::{Finding, Outcome, Says};
-use table::Fate;
+use table::{Fate, Row};
 use texts::Texts;
 
 use super::Loaded;
@@ -114,7 +114,7 @@ pub struct Mapped {
     /// Comments for fields of the stack, by path.
     pub comments: BTreeMap<String, String>,
     /// What became of every key.
-    pub account: Account<Rc<Outcome>>,
+    pub account: Account<Arc<Outcome>>,
     /// What people should see, in the order of the files.
     pub findings: Vec<Finding>,
 }
@@ -300,14 +300,15 @@ impl<'a> Mapper<'a> {
 
     /// Keys with one fate whatever they say, and those of which nothing was said.
     fn rest(&mut self) {
+        let of_services = Row::top().to("services").to("*");
         for (name, entry) in self.project.services() {
             self.says.service = Some(name.clone());
-            self.settle(&entry.value, &mut vec!["services", "*"]);
+            self.settle(&entry.value, &mut vec!["services", "*"], of_services);
         }
         self.says.service = None;
         let root = &self.project.root;
         for (key, entry) in root.as_map().into_iter().flatten().filter(|(key, _)| *key != "services") {
-            self.settle_entry(entry, &mut vec![key.as_str()]);
+            self.settle_entry(entry, &mut vec![key.as_str()], Row::top().to(key));
         }
     }
 
@@ -325,19 +326,19 @@ impl<'a> Mapper<'a> {
         self.judge_volumes();
     }
 
-    fn settle(&mut self, node: &'a Node, path: &mut Vec<&'a str>) {
+    fn settle(&mut self, node: &'a Node, path: &mut Vec<&'a str>, row: Row) {
         match &node.holds {
             Holds::Map(map) => {
                 for (key, entry) in map {
                     path.push(key);
-                    self.settle_entry(entry, path);
+                    self.settle_entry(entry, path, row.to(key));
                     path.pop();
                 }
             }
             Holds::List(items) => {
                 for item in items {
                     path.push("*");
-                    self.settle_item(item, path);
+                    self.settle_item(item, path, row.to("*"));
                     path.pop();
                 }
             }
@@ -345,11 +346,12 @@ impl<'a> Mapper<'a> {
         }
     }
 
-    fn settle_entry(&mut self, entry: &'a Entry, path: &mut Vec<&'a str>) {
+    /// `row` is that of the entry.
+    fn settle_entry(&mut self, entry: &'a Entry, path: &mut Vec<&'a str>, row: Row) {
         if path.last().is_some_and(|key| key.starts_with("x-") && *key != "x-appstack") {
             return self.says.nothing(entry, "only x-appstack is read");
         }
-        let fate = table::fate(path);
+        let fate = row.fate;
         let reads_own = matches!(path.as_slice(), ["x-appstack"] | ["services" | "volumes", _, "x-appstack"]);
         if path.last() == Some(&"x-appstack") && !reads_own {
             let help = "write it under a service, a volume, or at the top of the file";
@@ -358,7 +360,7 @@ impl<'a> Mapper<'a> {
         if !matches!(fate, Some(Fate::To(_)) | None) {
             return self.say_fate(entry.into(), fate);
         }
-        self.settle(&entry.value, path);
+        self.settle(&entry.value, path, row);
         if !entry.at.is_written() || self.says.has_said(entry.at) {
             return;
         }
@@ -370,11 +372,11 @@ impl<'a> Mapper<'a> {
         }
     }
 
-    fn settle_item(&mut self, item: &'a Node, path: &mut Vec<&'a str>) {
-        self.settle(item, path);
+    fn settle_item(&mut self, item: &'a Node, path: &mut Vec<&'a str>, row: Row) {
+        self.settle(item, path, row);
         let whole = matches!(item.holds, Holds::Map(_) | Holds::List(_));
         if item.at.is_written() && !whole && !self.says.has_said(item.at) {
-            self.say_fate(item.into(), table::fate(path));
+            self.say_fate(item.into(), row.fate);
         }
     }
 

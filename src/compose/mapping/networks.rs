@@ -2,6 +2,7 @@
 
 use super::names::is_label;
 use super::says::Place;
+use super::table::Row;
 use super::{Mapper, Of, code, field};
 use crate::api::{DnsConfig, DnsOption, EndpointMode, Membership, Network, NetworkMode, PodSecurity, Service};
 use crate::compose::node::{At, Entry, Node};
@@ -55,7 +56,7 @@ impl<'a> Mapper<'a> {
                 }
             }
             let defined = name != "default" || network != Network::default();
-            self.settle(&entry.value, &mut vec!["networks", "*"]);
+            self.settle(&entry.value, &mut vec!["networks", "*"], Row::top().to("networks").to("*"));
             self.says.mapped(entry, here);
             if defined {
                 self.spec.networks.insert(label, network);

@@ -1,7 +1,7 @@
 //! What was said of every key: where it went, or why it went nowhere.
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::choices::Choices;
 use crate::compose::Loaded;
@@ -49,7 +49,7 @@ pub struct Finding {
     /// The service, by its name in Compose; none for what is above services.
     pub service: Option<String>,
     /// What became of it.
-    pub outcome: Rc<Outcome>,
+    pub outcome: Arc<Outcome>,
 }
 
 /// A key or an item with all below it.
@@ -74,7 +74,7 @@ impl<'a> From<&'a Node> for Place<'a> {
 /// Takes down what became of what. What was said first of a key stands; so details are said before the whole that they are in.
 #[derive(Debug)]
 pub struct Says<'a> {
-    account: Account<Rc<Outcome>>,
+    account: Account<Arc<Outcome>>,
     choices: &'a Choices,
     findings: Vec<Finding>,
     /// The service that is being mapped, by its name in Compose.
@@ -132,7 +132,7 @@ impl<'a> Says<'a> {
     /// Something to know that is about no key alone: `at` is where it shows.
     pub fn noted(&mut self, at: At, code: Code, message: &str, help: &str) {
         let (message, help) = (message.to_owned(), help.to_owned());
-        let outcome = Rc::new(Outcome { class: Class::Approximated, code, to: String::new(), message, help });
+        let outcome = Arc::new(Outcome { class: Class::Approximated, code, to: String::new(), message, help });
         self.findings.push(Finding { at, service: self.service.clone(), outcome });
     }
 
@@ -141,12 +141,12 @@ impl<'a> Says<'a> {
         if outcome.class == Class::Refused {
             self.refused.extend(service.clone());
         }
-        self.findings.push(Finding { at, service, outcome: Rc::new(outcome) });
+        self.findings.push(Finding { at, service, outcome: Arc::new(outcome) });
     }
 
     fn say(&mut self, place: Place<'_>, class: Class, code: Code, to: String, message: &str, help: &str) {
         let (message, help) = (message.to_owned(), help.to_owned());
-        let outcome = Rc::new(Outcome { class, code, to, message, help });
+        let outcome = Arc::new(Outcome { class, code, to, message, help });
         let new = self.account.say_rest(place.at, place.node, &outcome);
         // What no file has is a default; only a refusal of it needs to be told.
         if class == Class::Refused || (new && matches!(class, Class::Approximated | Class::Ignored)) {
@@ -155,9 +155,9 @@ impl<'a> Says<'a> {
     }
 
     /// The worst of what was said of the keys and items in a value; of those alike, the first.
-    pub(super) fn worst_below(&self, node: &Node) -> Option<Rc<Outcome>> {
+    pub(super) fn worst_below(&self, node: &Node) -> Option<Arc<Outcome>> {
         let of = |at: At, node: &Node| self.account.said_at(at).first().cloned().or_else(|| self.worst_below(node));
-        let found: Vec<Rc<Outcome>> = match &node.holds {
+        let found: Vec<Arc<Outcome>> = match &node.holds {
             Holds::Map(map) => map.values().filter_map(|entry| of(entry.at, &entry.value)).collect(),
             Holds::List(items) => items.iter().filter_map(|item| of(item.at, item)).collect(),
             _ => Vec::new(),
@@ -166,7 +166,7 @@ impl<'a> Says<'a> {
     }
 
     /// Says of one key what was said of another, without another finding.
-    pub(super) fn repeat(&mut self, at: At, outcome: Rc<Outcome>) {
+    pub(super) fn repeat(&mut self, at: At, outcome: Arc<Outcome>) {
         self.account.say(at, outcome);
     }
 
@@ -181,7 +181,7 @@ impl<'a> Says<'a> {
     }
 
     /// What was said of every key, and what people should see, in the order in which it was found.
-    pub fn end(self) -> (Account<Rc<Outcome>>, Vec<Finding>) {
+    pub fn end(self) -> (Account<Arc<Outcome>>, Vec<Finding>) {
         (self.account, self.findings)
     }
 }

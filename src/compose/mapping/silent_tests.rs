@@ -209,7 +209,7 @@ fn report_fault(
     let mut found: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for key in mapped.account.keys() {
         let file = loaded.sources.get(key.at.file).map(|source| source.name.as_str()).unwrap_or_default();
-        found.entry(file.trim_start_matches("/p/")).or_default().insert(key.path.clone());
+        found.entry(file.trim_start_matches("/p/")).or_default().insert(key.path.to_string());
         if key.stands == Stands::Lost {
             return Some(format!("{} is lost", key.path));
         }
@@ -262,7 +262,9 @@ fn report_fault(
     if rows["keys"].as_array().map(Vec::len) != Some(mapped.account.keys().len()) {
         return Some("the written report has other keys".to_owned());
     }
-    output::files(&mapped, loaded, "shop", false).err().map(|error| format!("it cannot be written: {error}"))
+    output::files(&mapped, output::document(&mapped.stack), loaded, "shop", false)
+        .err()
+        .map(|error| format!("it cannot be written: {error}"))
 }
 
 /// Every key and item of a value.

@@ -2,8 +2,10 @@
 //!
 //! Keys with one fate whatever they say are settled from here; of the others the rows say where they go and the mapping does it.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::LazyLock;
+
+use hashbrown::DefaultHashBuilder;
 
 use super::code;
 use crate::compose::problem::Code;
@@ -27,14 +29,37 @@ use Fate::{Ignored, Nothing, Refused, Settled, To};
 
 /// The row of a key: the longest that is the key or above it. A path has one step for each key, `*` for names and items.
 pub fn fate(path: &[&str]) -> Option<Fate> {
-    TREE.find(path, 0).map(|(_, fate)| fate)
+    path.iter().fold(Row::top(), |row, step| row.to(step)).fate
 }
 
-/// The rows by their steps.
+/// The row of a key while a walk goes down to it.
+#[derive(Clone, Copy)]
+pub struct Row {
+    /// Where longer rows are; none if there are none.
+    tree: Option<&'static Tree>,
+    /// What becomes of the key.
+    pub fate: Option<Fate>,
+}
+
+impl Row {
+    /// Above all keys.
+    pub fn top() -> Row {
+        Row { tree: Some(&TREE), fate: None }
+    }
+
+    /// One step further; `*` for names and items.
+    pub fn to(self, step: &str) -> Row {
+        let tree = self.tree.and_then(|tree| tree.below.get(step).or(tree.any.as_deref()));
+        Row { tree, fate: tree.and_then(|tree| tree.fate).or(self.fate) }
+    }
+}
+
+/// The rows by their steps. Where there is a row for any name there is none for one.
 #[derive(Default)]
 struct Tree {
     fate: Option<Fate>,
-    below: BTreeMap<&'static str, Tree>,
+    below: HashMap<&'static str, Tree, DefaultHashBuilder>,
+    any: Option<Box<Tree>>,
 }
 
 static TREE: LazyLock<Tree> = LazyLock::new(|| {
@@ -42,22 +67,15 @@ static TREE: LazyLock<Tree> = LazyLock::new(|| {
     for (row, fate) in ROWS {
         let mut here = &mut tree;
         for step in row.split('.') {
-            here = here.below.entry(step).or_default();
+            here = match step {
+                "*" => here.any.get_or_insert_default(),
+                step => here.below.entry(step).or_default(),
+            };
         }
         here.fate = Some(*fate);
     }
     tree
 });
-
-impl Tree {
-    /// The fate of the longest row, and its length.
-    fn find(&self, path: &[&str], depth: usize) -> Option<(usize, Fate)> {
-        let own = self.fate.map(|fate| (depth, fate));
-        let Some((step, rest)) = path.split_first() else { return own };
-        let below = |step: &str| self.below.get(step).and_then(|tree| tree.find(rest, depth + 1));
-        [below(step), below("*"), own].into_iter().flatten().max_by_key(|(depth, _)| *depth)
-    }
-}
 
 const NETWORK: &str = "the cluster's network plugin decides";
 
@@ -328,6 +346,20 @@ mod tests {
             Kind::List(kind) | Kind::Map(kind) => leaves(*kind, &to("*"), found),
             _ => found.push(path.to_owned()),
         }
+    }
+
+    #[test]
+    fn a_row_for_any_name_stands_alone() {
+        fn alone(tree: &Tree) -> bool {
+            let below = || tree.below.values().chain(tree.any.as_deref());
+            (tree.any.is_none() || tree.below.is_empty()) && below().all(alone)
+        }
+        assert!(alone(&TREE));
+        let ignored = |path: &[&str]| matches!(fate(path), Some(Ignored(..)));
+        assert!(ignored(&["services", "web", "networks", "front", "ipv4_address"]));
+        assert!(ignored(&["services", "*", "ulimits", "nofile", "soft"]));
+        assert!(matches!(fate(&["services", "web", "networks", "front"]), Some(To("networks"))));
+        assert!(fate(&["services", "web"]).is_none());
     }
 
     #[test]

@@ -24,8 +24,8 @@ pub(crate) fn mapped_and_loaded(files: &[(&str, &str)], choices: &Choices) -> (M
     let loaded = load(&memory, &Options { folder: "/p".into(), ..Options::default() });
     assert!(loaded.project.is_some(), "{:?}", loaded.problems);
     let mapped = map(&loaded, &memory, choices).unwrap();
-    let lost: Vec<_> = mapped.account.unsaid().map(|key| key.path.clone()).collect();
-    assert_eq!(lost, Vec::<String>::new(), "keys of which nothing was said");
+    let lost: Vec<&str> = mapped.account.unsaid().map(|key| &*key.path).collect();
+    assert_eq!(lost, Vec::<&str>::new(), "keys of which nothing was said");
     (mapped, loaded)
 }
 
@@ -65,7 +65,7 @@ services:
 ";
     let mapped = mapped(text);
     let class = |path: &str| {
-        let key = mapped.account.keys().iter().find(|key| key.path == path).unwrap_or_else(|| panic!("no {path}"));
+        let key = mapped.account.keys().iter().find(|key| *key.path == *path).unwrap_or_else(|| panic!("no {path}"));
         mapped.account.said(key).iter().map(|outcome| (outcome.class, outcome.code)).collect::<Vec<_>>()
     };
     assert_eq!(class("name"), [(Class::Resolved, code::RESOLVED)]);
@@ -171,8 +171,8 @@ fn of_every_key_of_compose_something_is_said() {
             continue;
         };
         mapped_keys += 1;
-        let unsaid: Vec<_> = mapped.account.unsaid().map(|key| key.path.clone()).collect();
-        assert_eq!(unsaid, Vec::<String>::new(), "{wanted}");
+        let unsaid: Vec<&str> = mapped.account.unsaid().map(|key| &*key.path).collect();
+        assert_eq!(unsaid, Vec::<&str>::new(), "{wanted}");
         let lost = mapped.findings.iter().any(|finding| finding.outcome.code == code::LOST);
         assert!(!lost, "{wanted}: {:?}", mapped.findings);
     }

@@ -3,52 +3,57 @@
 //! A comment names the key of the file and no line of it: a line that is added above would change all comments below, and the next import is to
 //! give a small diff. The report has the lines.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::iter::Peekable;
 
-use super::report::short;
+use hashbrown::DefaultHashBuilder;
+use serde_json::{Map, Value};
+
+use super::report::Places;
 use crate::compose::Loaded;
 use crate::compose::mapping::Mapped;
 use crate::compose::mapping::says::{Class, Finding};
-use crate::compose::node::{At, Entry, FileId, Node};
-use crate::compose::yaml::{MOST_NODES, documents};
-use crate::yaml::Lines;
+use crate::compose::node::{At, FileId};
 
 /// How deep a field must be for a comment on it to be about something: `spec.services.web`.
 const SHALLOWEST: usize = 2;
 
-/// The text of a stack with its comments. A text that cannot be read again, which none of ours is, stays as it is.
-pub(super) fn with_comments(text: String, mapped: &Mapped, loaded: &Loaded) -> String {
+/// The text of a stack with its comments; `text` is `stack` as YAML.
+pub(super) fn with_comments(text: String, stack: &Value, mapped: &Mapped, loaded: &Loaded) -> String {
     let found: Vec<(String, String)> = all(mapped, loaded).collect();
     if found.is_empty() {
         return text;
     }
-    let Ok(documents) = documents(&text, 0, &mut MOST_NODES.clone()) else { return text };
-    let Some(root) = documents.first() else { return text };
-    let lines = Lines::default();
+    let outline = Outline::of(&text, stack);
     let mut at_line: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
-    let mut seen = BTreeSet::new();
+    let mut seen: HashSet<(usize, &str), DefaultHashBuilder> = HashSet::default();
     for (path, comment) in &found {
-        let Some(start) = place(root, path) else { continue };
-        let (line, _) = lines.place(&text, start);
-        if seen.insert((line, comment.as_str())) {
-            at_line.entry(line).or_default().push(comment);
+        let Some(start) = outline.place(path) else { continue };
+        if seen.insert((start, comment.as_str())) {
+            at_line.entry(start).or_default().push(comment);
         }
     }
-    let mut commented = String::with_capacity(text.len() * 2);
-    for (number, line) in text.lines().enumerate() {
-        let indent = line.len() - line.trim_start().len();
-        for comment in at_line.get(&(number + 1)).into_iter().flatten() {
-            commented.extend([line.get(..indent).unwrap_or_default(), "# ", comment, "\n"]);
+    let added: usize = found.iter().map(|(path, comment)| path.len() + comment.len()).sum();
+    let mut commented = String::with_capacity(text.len() + added);
+    let mut done = 0;
+    for (start, comments) in at_line {
+        let (before, rest) = (text.get(done..start).unwrap_or_default(), text.get(start..).unwrap_or_default());
+        commented.push_str(before);
+        let indent = rest.split_once(|c| c != ' ').map_or("", |(indent, _)| indent);
+        for comment in comments {
+            commented.extend([indent, "# ", comment, "\n"]);
         }
-        commented.extend([line, "\n"]);
+        done = start;
     }
+    commented.push_str(text.get(done..).unwrap_or_default());
     commented
 }
 
 /// Each comment with the path of its field: what was put down on the way, then what differs, in the order of the files.
 fn all<'a>(mapped: &'a Mapped, loaded: &'a Loaded) -> impl Iterator<Item = (String, String)> + 'a {
-    let keys: BTreeMap<(FileId, u32), &str> =
-        mapped.account.keys().iter().map(|key| (order(key.at), key.path.as_str())).collect();
+    let places = Places::of(loaded);
+    let keys: HashMap<(FileId, u32), &str, DefaultHashBuilder> =
+        mapped.account.keys().iter().map(|key| (order(key.at), &*key.path)).collect();
     let written = mapped.comments.iter().map(|(path, comment)| {
         let is_volume = path.strip_prefix("spec.volumes.").is_some();
         let comment = if is_volume { format!("in place of {comment}") } else { comment.clone() };
@@ -57,7 +62,7 @@ fn all<'a>(mapped: &'a Mapped, loaded: &'a Loaded) -> impl Iterator<Item = (Stri
     let differs = |finding: &&Finding| finding.outcome.class == Class::Approximated && !finding.outcome.to.is_empty();
     let different = mapped.findings.iter().filter(differs).map(move |finding| {
         let (said, at) = (&finding.outcome, order(finding.at));
-        let file = loaded.sources.line_column(finding.at).map_or("", |(file, _, _)| short(loaded, file));
+        let file = places.file(finding.at).unwrap_or_default();
         let key = keys.get(&at).copied().unwrap_or_default();
         let place = [file, key].into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
         (said.to.clone(), in_one_line(&format!("{} {place}: {}", said.code.0, said.message)))
@@ -76,36 +81,98 @@ fn in_one_line(text: &str) -> String {
 /// Longer paths are not looked for.
 const LONGEST_PATH: usize = 1024;
 
-/// Where the key of a field is written, or that of the nearest one above it that is there.
-fn place(root: &Node, path: &str) -> Option<usize> {
-    let (mut node, mut rest, mut found, mut depth) = (root, path, None, 0);
-    while path.len() <= LONGEST_PATH
-        && let Some((entry, after)) = step(node, rest)
-    {
-        (node, rest, found, depth) = (&entry.value, after, Some(entry.at), depth + 1);
-    }
-    found.filter(|_| depth >= SHALLOWEST).map(|at| at.bytes().start)
+/// Where the keys of a YAML text begin their lines.
+///
+/// The text is the block YAML of a value that is at hand: keys come in its order, each on a line of its own, and all that belongs to a key is
+/// indented deeper or is an item (`- `). So the lines tell which is which, and nothing is parsed.
+struct Outline<'v> {
+    /// Of each key the line, as the byte that it begins with, by the line of the key above; keys of the text itself are below [`TOP`].
+    lines: HashMap<(usize, &'v str), usize, DefaultHashBuilder>,
 }
 
-/// The entry that a path begins with, and the rest of the path. A name may have dots in it: the longest that fits is meant.
-fn step<'n, 'p>(node: &'n Node, path: &'p str) -> Option<(&'n Entry, &'p str)> {
-    let ends = |after: &str| after.is_empty() || after.starts_with(['.', '[']);
-    let (name, close) = match path.strip_prefix('[') {
-        Some(inside) => (inside, "]"),
-        None => (path.strip_prefix('.').unwrap_or(path), ""),
-    };
-    let last = (0..=name.len()).rev().filter(|at| name.is_char_boundary(*at));
-    last.filter_map(|at| Some((name.get(..at)?, name.get(at..)?.strip_prefix(close)?)))
-        .filter(|(_, after)| ends(after))
-        .find_map(|(key, after)| Some((node.entry(key)?, after)))
+/// Above all keys.
+const TOP: usize = usize::MAX;
+
+/// A line of block YAML.
+struct Line {
+    /// The byte that it begins with.
+    start: usize,
+    /// Of blank ones more than any: they stand inside texts.
+    indent: usize,
+    /// Whether it goes on with a value that its indent does not tell apart from a key: the item of a list, or what a long key has.
+    is_value: bool,
+}
+
+impl Line {
+    fn of(line: &str, start: usize) -> Line {
+        let inside = line.trim_start_matches(' ');
+        let is_blank = inside.trim_end().is_empty();
+        let indent = if is_blank { usize::MAX } else { line.len() - inside.len() };
+        let is_value = inside.strip_prefix(['-', ':']).is_some_and(|rest| rest.starts_with([' ', '\n']));
+        Line { start, indent, is_value }
+    }
+}
+
+impl<'v> Outline<'v> {
+    fn of(text: &str, value: &'v Value) -> Outline<'v> {
+        let mut outline = Outline { lines: HashMap::default() };
+        let mut start = 0;
+        let lines = text.split_inclusive('\n').map(|line| {
+            start += line.len();
+            Line::of(line, start - line.len())
+        });
+        if let Value::Object(map) = value {
+            outline.add(TOP, map, &mut lines.peekable());
+        }
+        outline
+    }
+
+    fn add(&mut self, above: usize, map: &'v Map<String, Value>, lines: &mut Peekable<impl Iterator<Item = Line>>) {
+        let Some(indent) = lines.peek().map(|line| line.indent) else { return };
+        for (key, value) in map {
+            while lines.next_if(|line| line.indent > indent || line.is_value).is_some() {}
+            let Some(line) = lines.next_if(|line| line.indent == indent) else { return };
+            self.lines.insert((above, key), line.start);
+            if let Value::Object(below) = value {
+                self.add(line.start, below, lines);
+            }
+        }
+    }
+
+    /// The line of a field, or that of the nearest one above it that is there.
+    fn place(&self, path: &str) -> Option<usize> {
+        let (mut here, mut rest, mut depth) = (TOP, path, 0);
+        while path.len() <= LONGEST_PATH
+            && let Some((line, after)) = self.step(here, rest)
+        {
+            (here, rest, depth) = (line, after, depth + 1);
+        }
+        (depth >= SHALLOWEST).then_some(here)
+    }
+
+    /// The line of the key that a path begins with, and the rest of the path. A name may have dots in it: the longest that fits is meant.
+    fn step<'p>(&self, above: usize, path: &'p str) -> Option<(usize, &'p str)> {
+        let ends = |after: &str| after.is_empty() || after.starts_with(['.', '[']);
+        let (name, close) = match path.strip_prefix('[') {
+            Some(inside) => (inside, "]"),
+            None => (path.strip_prefix('.').unwrap_or(path), ""),
+        };
+        let last = (0..=name.len()).rev().filter(|at| name.is_char_boundary(*at));
+        last.filter_map(|at| Some((name.get(..at)?, name.get(at..)?.strip_prefix(close)?)))
+            .filter(|(_, after)| ends(after))
+            .find_map(|(key, after)| Some((*self.lines.get(&(above, key))?, after)))
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::super::super::mapping::choices::Choices;
     use super::super::super::mapping::tests::mapped_and_loaded;
-    use super::super::{STACK, files};
+    use super::super::{STACK, document, files};
     use super::*;
+    use crate::compose::yaml::documents;
 
     #[test]
     fn what_differs_has_a_comment_beside_its_field_and_the_text_says_the_same() {
@@ -118,7 +185,7 @@ services:
 ";
         let (mapped, loaded) = mapped_and_loaded(&[("compose.yaml", text)], &Choices::default());
         let stack = |mapped: &Mapped, loaded: &Loaded| {
-            let written = files(mapped, loaded, "shop", false).unwrap();
+            let written = files(mapped, document(&mapped.stack), loaded, "shop", false).unwrap();
             written.into_iter().find(|file| file.name == STACK).unwrap().text
         };
         let commented = stack(&mapped, &loaded);
@@ -141,14 +208,54 @@ services:
 
     #[test]
     fn a_name_with_dots_is_found_and_what_is_not_there_falls_to_what_is_above() {
-        let text =
-            "spec:\n  services:\n    web:\n      mounts:\n        /a.b:\n          x: 1\n      a.b: 2\n      a: 3\n";
-        let root = documents(text, 0, &mut MOST_NODES.clone()).unwrap().remove(0);
-        let line = |path: &str| place(&root, path).map(|start| text[..start].matches('\n').count());
-        assert_eq!(line("spec.services.web.mounts[/a.b].x"), Some(5));
-        assert_eq!(line("spec.services.web.a.b"), Some(6));
-        assert_eq!(line("spec.services.web.gone.x"), Some(2));
-        assert_eq!(line("spec.services.gone"), Some(1));
+        let value = json!({"spec": {"services": {"web": {"a": 3, "a.b": 2, "mounts": {"/a.b": {"x": 1}}}}}});
+        let text = serde_saphyr::to_string(&value).unwrap();
+        let outline = Outline::of(&text, &value);
+        let line = |path: &str| outline.place(path).map(|start| text[start..].split(':').next().unwrap().trim());
+        assert_eq!(line("spec.services.web.mounts[/a.b].x"), Some("x"));
+        assert_eq!(line("spec.services.web.a.b"), Some("a.b"));
+        assert_eq!(line("spec.services.web.gone.x"), Some("web"));
+        assert_eq!(line("spec.services.gone"), Some("services"));
         assert_eq!(line("spec.gone"), None);
+    }
+
+    #[test]
+    fn every_key_is_on_the_line_where_a_parser_finds_it() {
+        let texts = [
+            "x",
+            "8080",
+            "a:\n  b: 1\n\n- c\n",
+            "a: 1\n: b\n",
+            "\n\n  x: y",
+            "- a",
+            "? b",
+            "#",
+            "x\n\n\n",
+            "é\u{85}\t",
+        ];
+        let long = "word: ".repeat(300);
+        let names = texts.into_iter().chain(["yes", "", "a: b", "key ", long.as_str()]);
+        let lists = json!([[], {}, [["a"]], [{"name": "x", "env": {"A": ["b"]}}], ["a:\nb\n", {"c": null}, "long ".repeat(99)]]);
+        let values = texts.map(Value::from).into_iter().chain(lists.as_array().unwrap().clone()).chain([json!({})]);
+        let values: Vec<Value> = values.collect();
+        let inner: Map<String, Value> =
+            names.clone().enumerate().map(|(n, name)| (name.to_owned(), values[n % values.len()].clone())).collect();
+        let middle: Map<String, Value> = names.clone().map(|name| (name.to_owned(), json!(inner))).collect();
+        let all: Map<String, Value> =
+            (0..values.len()).map(|n| (format!("k{n}"), json!([values[n], middle])[n % 2].clone())).collect();
+        let (value, mut seen) = (json!(all), 0);
+        let text = serde_saphyr::to_string(&value).unwrap();
+        let outline = Outline::of(&text, &value);
+        let document = documents(&text, 0, &mut 99_999).unwrap().remove(0);
+        let mut open = vec![(TOP, &document)];
+        while let Some((above, node)) = open.pop() {
+            for (key, entry) in node.as_map().into_iter().flatten() {
+                let line = text[..entry.at.bytes().start].rfind('\n').map_or(0, |end| end + 1);
+                assert_eq!(outline.lines.get(&(above, key.as_str())), Some(&line), "{key}");
+                open.push((line, &entry.value));
+                seen += 1;
+            }
+        }
+        assert!(seen > 1000, "{seen}");
     }
 }

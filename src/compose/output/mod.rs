@@ -50,20 +50,35 @@ pub const REPORT_TEXT: &str = "import-report.md";
 /// Text that Flux would fill in: what looks like a variable here is one of a shell or a config.
 const FLUX_SUBSTITUTE: &str = "kustomize.toolkit.fluxcd.io/substitute";
 
-/// The files but for the report, in the order of their names. With `placeholders` Secrets hold none of their values.
+/// A stack as an object, without its namespace: what [`files`] writes, and what can be checked before.
+pub fn document(stack: &AppStack) -> Value {
+    let mut metadata = serde_json::to_value(&stack.metadata).unwrap_or_default();
+    let spec = serde_json::to_value(&stack.spec).unwrap_or_default();
+    if has_variable(&spec) {
+        metadata["annotations"][FLUX_SUBSTITUTE] = json!("disabled");
+    }
+    let mut object = json!({"apiVersion": crate::api::API_VERSION, "kind": "AppStack", "metadata": metadata});
+    object["spec"] = spec;
+    object
+}
+
+/// The files but for the report, in the order of their names; `stack` is the [`document`] of what was mapped. With `placeholders` Secrets hold
+/// none of their values.
 ///
 /// # Errors
 /// If something cannot be written as YAML, which nothing here is.
 pub fn files(
     mapped: &Mapped,
+    mut stack: Value,
     loaded: &Loaded,
     namespace: &str,
     placeholders: bool,
 ) -> Result<Vec<File>, serde_saphyr::ser::Error> {
     let plain = |name, text| File { name, text, is_secret: false };
-    let written = serde_saphyr::to_string(&stack(&mapped.stack, namespace))?;
+    stack["metadata"]["namespace"] = json!(namespace);
+    let written = serde_saphyr::to_string(&stack)?;
     let mut files = vec![
-        plain(STACK, comments::with_comments(written, mapped, loaded)),
+        plain(STACK, comments::with_comments(written, &stack, mapped, loaded)),
         plain(
             NAMESPACE,
             serde_saphyr::to_string(&json!({
@@ -82,15 +97,28 @@ pub fn files(
     Ok(files)
 }
 
-/// The stack as an object.
-fn stack(stack: &AppStack, namespace: &str) -> Value {
-    let mut metadata = serde_json::to_value(&stack.metadata).unwrap_or_default();
-    metadata["namespace"] = json!(namespace);
-    let spec = serde_json::to_value(&stack.spec).unwrap_or_default();
-    if has_variable(&spec) {
-        metadata["annotations"][FLUX_SUBSTITUTE] = json!("disabled");
-    }
-    json!({"apiVersion": crate::api::API_VERSION, "kind": "AppStack", "metadata": metadata, "spec": spec})
+/// All files of an import in a folder: [`files`] and the reports, which are made side by side.
+///
+/// # Errors
+/// What went wrong, in words, if something cannot be written as YAML or JSON, which nothing here is.
+pub fn folder(
+    mapped: &Mapped,
+    stack: Value,
+    loaded: &Loaded,
+    namespace: &str,
+    placeholders: bool,
+) -> Result<Vec<File>, String> {
+    let plain = |name, text| File { name, text, is_secret: false };
+    std::thread::scope(|scope| {
+        let reports = scope.spawn(|| {
+            let json = report::json(mapped, loaded).map_err(|error| format!("the report is no JSON: {error}"))?;
+            Ok::<_, String>([plain(REPORT, json), plain(REPORT_TEXT, report::text(mapped, loaded))])
+        });
+        let files = files(mapped, stack, loaded, namespace, placeholders);
+        let mut files = files.map_err(|error| format!("the output is no YAML: {error}"))?;
+        files.extend(reports.join().map_err(|_| "the report cannot be written".to_owned())??);
+        Ok(files)
+    })
 }
 
 /// Whether a text has `${`, which Flux's `postBuild` would fill in, or make blank.
@@ -148,7 +176,7 @@ secrets: {key: {file: ./key.txt}}
         let files_of = |placeholders| {
             let given = [("compose.yaml", text), ("key.txt", "hunter2")];
             let (mapped, loaded) = mapped_and_loaded(&given, &Choices::default());
-            files(&mapped, &loaded, "shop", placeholders).unwrap()
+            files(&mapped, document(&mapped.stack), &loaded, "shop", placeholders).unwrap()
         };
         let written = files_of(false);
         assert_eq!(written, files_of(false));

@@ -1,6 +1,7 @@
 //! What became of every key of a project, for programs and for people.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -8,7 +9,9 @@ use crate::compose::Loaded;
 use crate::compose::account::{Key, Stands};
 use crate::compose::mapping::Mapped;
 use crate::compose::mapping::says::{Class, Finding, Outcome};
+use crate::compose::node::At;
 use crate::compose::notes::Settled;
+use crate::compose::problem::Sources;
 
 /// How many keys there are of each class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -140,8 +143,9 @@ struct Told<'a> {
 
 /// Makes the report for programs.
 pub fn report<'a>(mapped: &'a Mapped, loaded: &'a Loaded) -> Report<'a> {
+    let places = Places::of(loaded);
     let told = |row: Row<'a>| {
-        let place = loaded.sources.line_column(row.key.at);
+        let place = places.line_column(row.key.at);
         let (code, to, message, help) = match row.outcome {
             Some(said) => (said.code.0, said.to.as_str(), said.message.as_str(), said.help.as_str()),
             None => ("", "", row.how, ""),
@@ -149,7 +153,7 @@ pub fn report<'a>(mapped: &'a Mapped, loaded: &'a Loaded) -> Report<'a> {
         Told {
             path: &row.key.path,
             class: name(row.class),
-            file: place.map(|(file, ..)| short(loaded, file)),
+            file: place.map(|(file, ..)| file),
             line: place.map(|(_, line, _)| line),
             column: place.map(|(.., column)| column),
             code,
@@ -161,7 +165,7 @@ pub fn report<'a>(mapped: &'a Mapped, loaded: &'a Loaded) -> Report<'a> {
     let found = |finding: &'a Finding| Found {
         class: name(finding.outcome.class),
         code: finding.outcome.code.0,
-        at: at(finding, loaded),
+        at: places.at(finding),
         service: finding.service.as_deref(),
         message: &finding.outcome.message,
         help: &finding.outcome.help,
@@ -177,12 +181,18 @@ pub fn report<'a>(mapped: &'a Mapped, loaded: &'a Loaded) -> Report<'a> {
     }
 }
 
+/// About how long a key of the report is: the text of thousands is not to be moved time and again as it grows.
+const KEY_BYTES: usize = 256;
+
 /// The report for programs as the text of a file.
 ///
 /// # Errors
 /// If it cannot be written as JSON, which nothing in it prevents.
 pub fn json(mapped: &Mapped, loaded: &Loaded) -> Result<String, serde_json::Error> {
-    Ok(serde_json::to_string_pretty(&report(mapped, loaded))? + "\n")
+    let mut text = Vec::with_capacity(mapped.account.keys().len() * KEY_BYTES);
+    serde_json::to_writer_pretty(&mut text, &report(mapped, loaded))?;
+    text.push(b'\n');
+    String::from_utf8(text).map_err(serde::ser::Error::custom)
 }
 
 /// A class in a word.
@@ -197,23 +207,49 @@ pub fn name(class: Class) -> &'static str {
     }
 }
 
-/// A path as seen from the project's folder.
-pub(super) fn short<'a>(loaded: &Loaded, file: &'a str) -> &'a str {
-    let folder = loaded.project.as_ref().map(|project| project.folder.as_path());
-    folder.and_then(|folder| std::path::Path::new(file).strip_prefix(folder).ok()?.to_str()).unwrap_or(file)
+/// Places with the paths of their files as seen from the project's folder.
+pub(super) struct Places<'a> {
+    sources: &'a Sources,
+    /// The paths, by the number of the file.
+    files: Vec<&'a str>,
+}
+
+impl<'a> Places<'a> {
+    pub(super) fn of(loaded: &'a Loaded) -> Places<'a> {
+        let folder = loaded.project.as_ref().map(|project| project.folder.as_path());
+        let short = |file: &'a str| folder.and_then(|folder| Path::new(file).strip_prefix(folder).ok()?.to_str());
+        let files = loaded.sources.iter().map(|source| short(&source.name).unwrap_or(&source.name)).collect();
+        Places { sources: &loaded.sources, files }
+    }
+
+    /// The file of a place; none of what no file says.
+    pub(super) fn file(&self, at: At) -> Option<&'a str> {
+        self.files.get(usize::try_from(at.file).ok()?).copied()
+    }
+
+    fn line_column(&self, at: At) -> Option<(&'a str, usize, usize)> {
+        let (_, line, column) = self.sources.line_column(at)?;
+        Some((self.file(at)?, line, column))
+    }
+
+    /// `compose.yaml:3:5`.
+    fn at(&self, finding: &Finding) -> String {
+        match self.line_column(finding.at) {
+            Some((file, line, column)) => format!("{file}:{line}:{column}"),
+            None => finding.service.clone().unwrap_or_default(),
+        }
+    }
 }
 
 /// `compose.yaml:3:5`.
 pub fn at(finding: &Finding, loaded: &Loaded) -> String {
-    match loaded.sources.line_column(finding.at) {
-        Some((file, line, column)) => format!("{}:{line}:{column}", short(loaded, file)),
-        None => finding.service.clone().unwrap_or_default(),
-    }
+    Places::of(loaded).at(finding)
 }
 
 /// The report for people: what is refused, left out and different, then every key in a table.
 pub fn text(mapped: &Mapped, loaded: &Loaded) -> String {
     let stack = mapped.stack.metadata.name.as_deref().unwrap_or_default();
+    let places = Places::of(loaded);
     let mut text = format!("# {stack}: what became of its Compose files\n\n{}\n", line(score(mapped)));
     for (class, title) in [
         (Class::Refused, "Refused: its service is not written"),
@@ -229,7 +265,7 @@ pub fn text(mapped: &Mapped, loaded: &Loaded) -> String {
             let said = &finding.outcome;
             let service = finding.service.as_ref().map(|service| format!(" `{service}`")).unwrap_or_default();
             let help = if said.help.is_empty() { String::new() } else { format!(" — {}", said.help) };
-            let _ = writeln!(text, "- {} {}{service}: {}{help}", said.code.0, at(finding, loaded), said.message);
+            let _ = writeln!(text, "- {} {}{service}: {}{help}", said.code.0, places.at(finding), said.message);
         }
     }
     if !mapped.carries.is_empty() {
@@ -241,7 +277,11 @@ pub fn text(mapped: &Mapped, loaded: &Loaded) -> String {
     text += "\n## Every key\n\n| key | class | becomes |\n|---|---|---|\n";
     for row in rows(mapped) {
         let to = row.outcome.map_or(row.how, |said| if said.to.is_empty() { &said.message } else { &said.to });
-        let _ = writeln!(text, "| `{}` | {} | {} |", row.key.path, name(row.class), to.replace('|', "\\|"));
+        text.extend(["| `", &*row.key.path, "` | ", name(row.class), " | "]);
+        for (number, part) in to.split('|').enumerate() {
+            text.extend([if number > 0 { "\\|" } else { "" }, part]);
+        }
+        text.push_str(" |\n");
     }
     text
 }
