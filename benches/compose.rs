@@ -16,6 +16,10 @@ use appstack::compose::mapping::{Mapped, map};
 use appstack::compose::output;
 use appstack::compose::{Loaded, Options, load};
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SERVICES: usize = 1000;
 const RUNS: usize = 31;
 const GOAL: Duration = Duration::from_millis(100);

@@ -9,6 +9,9 @@ use appstack::cli::{
 use appstack::generate;
 use clap::{Parser, Subcommand};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// AppStack: a Compose project that Kubernetes keeps true
 #[derive(Parser)]
 #[command(name = "appstack", version, arg_required_else_help = true)]
