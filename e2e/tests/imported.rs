@@ -4,6 +4,8 @@
 
 #[path = "imported/again.rs"]
 mod again;
+#[path = "imported/function.rs"]
+mod function;
 #[path = "imported/kustomize.rs"]
 mod kustomize;
 

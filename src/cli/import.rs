@@ -1,6 +1,7 @@
 //! `appstack import`: Compose files as an AppStack, with a report of every key.
 
 pub(super) mod choose;
+mod function;
 #[cfg(test)]
 mod page_tests;
 mod write;
@@ -37,7 +38,10 @@ pub struct ImportArgs {
     /// Write over files of an earlier import
     #[arg(long, requires = "out")]
     overwrite: bool,
-    /// The namespace; unset: the project's name
+    /// Read a ResourceList from standard input and print it with the stack, as a function of kustomize; its `spec.args` are the arguments
+    #[arg(long, exclusive = true)]
+    function: bool,
+    /// The namespace; unset: the project's name; empty: none, for those who have one for all they apply
     #[arg(long, short, value_name = "NAMESPACE")]
     namespace: Option<String>,
     /// Write Secrets without their values
@@ -158,6 +162,13 @@ pub(super) fn read(
 
 /// Imports. 0: done; 1: something is refused, or with --strict different; 2: the files cannot be read; 3: the output cannot be written.
 pub fn run(args: &ImportArgs) -> ExitCode {
+    if args.function {
+        return function::run();
+    }
+    if args.out.is_some() && args.namespace.as_deref() == Some("") {
+        eprintln!("error: --namespace is empty, and what --out writes has a namespace");
+        return ExitCode::from(2);
+    }
     let pen = args.color.pen(&std::io::stderr());
     let choices = args.choices.choices();
     let imported = read(&args.project, args.project.standard_input(), &choices, args.strict, pen);

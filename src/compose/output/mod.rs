@@ -75,7 +75,9 @@ pub fn files(
     placeholders: bool,
 ) -> Result<Vec<File>, serde_saphyr::ser::Error> {
     let plain = |name, text| File { name, text, is_secret: false };
-    stack["metadata"]["namespace"] = json!(namespace);
+    if !namespace.is_empty() {
+        stack["metadata"]["namespace"] = json!(namespace);
+    }
     let written = serde_saphyr::to_string(&stack)?;
     let mut files = vec![
         plain(STACK, comments::with_comments(written, &stack, mapped, loaded)),
