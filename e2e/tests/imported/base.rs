@@ -68,7 +68,7 @@ spec:
   services:
     web:
       image: web:1
-      preStart: [{image: 'tools:1', command: [migrate]}]
+      preStart: [{name: migrate, image: 'tools:1', command: [migrate]}]
       ports: {http: {port: 80}}
       routes: {web: {host: shop.example, ingressClassName: nginx, tlsSecretName: tls}}
       mounts: {/models/all: {image: {reference: 'models:1'}}, /old: {volume: old}, /data: {volume: data}}
@@ -140,6 +140,6 @@ fn the_configuration_of_an_imported_stack_is_the_one_that_was_written_with_it() 
 fn a_stack_with_errors_has_no_configuration() {
     let said = config_of(&BY_HAND.replace("image: web:1", "image: 'web 1'"));
     assert_eq!((said.status.code(), said.stdout.len()), (Some(1), 0));
-    assert!(String::from_utf8_lossy(&said.stderr).contains("spec.services.web.image"));
+    assert!(String::from_utf8_lossy(&said.stderr).contains("spec.services[web].image"));
     assert_eq!(config_of("kind: ConfigMap\napiVersion: v1\nmetadata: {name: x}\n").status.code(), Some(2));
 }
