@@ -23,7 +23,7 @@ fn by_place(objects: Vec<Value>) -> BTreeMap<Place, Value> {
     placed.collect()
 }
 
-fn is_test(object: &Value) -> bool {
+pub fn is_test(object: &Value) -> bool {
     object["metadata"]["annotations"].get("helm.sh/hook").is_some()
 }
 
@@ -134,8 +134,8 @@ fn no_combination_of_values_gives_a_right_that_is_too_much() {
                         format!("serviceAccount.create={account}"),
                     ];
                     let objects = template(&chart(), &["--set", &sets.join(",")]).unwrap();
-                    let roles = objects.iter().filter(|o| json::text(o, "/kind").ends_with("Role"));
-                    for role in roles {
+                    let granting = objects.iter().filter(|o| json::text(o, "/kind").ends_with("Role"));
+                    for role in granting {
                         assert!(watched.is_empty() || role["kind"] == "Role", "{watched}: a {}", role["kind"]);
                         for rule in json::items(role, "/rules") {
                             rules += 1;

@@ -120,7 +120,8 @@ fn helm_waits_for_a_stack_until_it_is_ready_and_not_for_one_that_has_failed() {
         assert!(!failed.status.success(), "{words}");
         assert!(words.contains("AppStack/") && words.contains("Failed"), "{words}");
         assert!(failing < SOON.min(std::time::Duration::from_secs(120)), "{failing:?}: {words}");
-        let again = [&wait[..], &["--rollback-on-failure", "--set", &bad(4)]].concat();
+        let worse = bad(4);
+        let again = [&wait[..], &["--rollback-on-failure", "--set", &worse]].concat();
         let rolled_back = with_shop(&t, "upgrade", &again);
         assert!(!rolled_back.status.success(), "{}", said(&rolled_back));
         eventually(SOON, "the last good release to be back", async || {
