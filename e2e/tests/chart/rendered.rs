@@ -6,7 +6,7 @@ use e2e::cluster::root;
 use e2e::helm::{chart, helm, template};
 use e2e::json;
 use e2e::space::documents;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What helm adds, and tools that look for it: the stated differences from the manifests, with the namespace itself.
 const OF_HELM: [&str; 4] =
@@ -41,7 +41,7 @@ fn without_helm(value: &mut Value) {
     }
 }
 
-/// Without empty labels, and with whole numbers as such.
+/// Without empty labels, and with 500.0 as 500.
 fn tidy(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -51,6 +51,11 @@ fn tidy(value: &mut Value) {
             map.values_mut().for_each(tidy);
         }
         Value::Array(items) => items.iter_mut().for_each(tidy),
+        Value::Number(number) => {
+            if let Some(float) = number.as_f64() {
+                *value = json!(float);
+            }
+        }
         _ => {}
     }
 }

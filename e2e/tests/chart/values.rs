@@ -124,7 +124,8 @@ fn leaves(value: &Value, at: &str, found: &mut BTreeSet<String>) {
 fn of_schema(schema: &Value, whole: &Value, at: &str, found: &mut BTreeSet<String>) {
     let named = schema["$ref"].as_str().map(|name| &whole["definitions"][name.rsplit('/').next().unwrap()]);
     let schema = named.unwrap_or(schema);
-    match schema["properties"].as_object() {
+    let fields = schema["properties"].as_object();
+    match fields.filter(|fields| fields.values().any(|field| *field != false)) {
         Some(fields) => {
             assert_eq!(schema["additionalProperties"], false, "{at} takes what nobody knows");
             for (key, field) in fields {
