@@ -5,7 +5,6 @@
 mod autoscale;
 mod bad_input;
 mod causes;
-mod chart;
 mod commands;
 mod config;
 mod conformance;
