@@ -8,23 +8,18 @@ say() { printf '== %s (%s s)\n' "$*" "$(($(date +%s) - began))" >&2; }
 # One after the other: they have most packages in common.
 build_go() {
   trap 'kill $building 2>/dev/null; exit 130' INT TERM
-  if [ -z "${E2E_KUBECONFIG:-}" ]; then
-    e2e/cluster/build.sh target/cluster/bin &
+  build() {
+    "$@" &
     building=$!
     wait $building
-  fi
-  e2e/go-tool.sh policy &
-  building=$!
-  wait $building
-  e2e/go-tool.sh kstatus &
-  building=$!
-  wait $building
-  e2e/go-tool.sh compose &
-  building=$!
-  wait $building
-  e2e/go-tool.sh lint github.com/zegl/kube-score/cmd/kube-score &
-  building=$!
-  wait $building
+  }
+  [ -n "${E2E_KUBECONFIG:-}" ] || build e2e/cluster/build.sh target/cluster/bin
+  build e2e/go-tool.sh helm helm.sh/helm/v4/cmd/helm
+  build e2e/go-tool.sh kustomize sigs.k8s.io/kustomize/kustomize/v5
+  build e2e/go-tool.sh policy
+  build e2e/go-tool.sh kstatus
+  build e2e/go-tool.sh compose
+  build e2e/go-tool.sh lint github.com/zegl/kube-score/cmd/kube-score
 }
 build_go &
 go=$!
@@ -39,6 +34,9 @@ say "laws: histories of random stacks on a simulated cluster"
 LAWS_HISTORIES=${LAWS_HISTORIES:-10000} cargo test --package appstack --lib simulated -- --nocapture
 wait $go
 cargo test --package e2e --test oracle --test manifests --test compose --test imported -- --nocapture
+
+say "the chart: what it renders, and a release from install to uninstall on a control plane of its own"
+cargo test --package e2e --test chart -- --nocapture
 
 if [ -z "${E2E_KUBECONFIG:-}" ]; then
   name=test-$$

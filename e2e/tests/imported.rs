@@ -6,6 +6,8 @@
 mod again;
 #[path = "imported/function.rs"]
 mod function;
+#[path = "imported/base.rs"]
+mod base;
 #[path = "imported/kustomize.rs"]
 mod kustomize;
 
