@@ -162,8 +162,8 @@ fn cast_at(trail: &Trail<'_>) -> Option<Cast> {
         "nocopy" => trail.is("services.*.volumes.[].volume.*").then_some(Cast::Bool),
         "external" => any(&["networks.*.*", "volumes.*.*", "secrets.*.*", "configs.*.*"]).then_some(Cast::Bool),
         "internal" | "attachable" | "enable_ipv4" | "enable_ipv6" => trail.is("networks.*.*").then_some(Cast::Bool),
-        _ => any(&["services.*.ulimits.*", "services.*.ulimits.*.hard", "services.*.ulimits.*.soft"])
-            .then_some(Cast::Int),
+        "hard" | "soft" if trail.depth == 5 => trail.is("services.*.ulimits.*.*").then_some(Cast::Int),
+        _ => (trail.depth == 4 && trail.is("services.*.ulimits.*")).then_some(Cast::Int),
     }
 }
 

@@ -48,6 +48,9 @@ impl fmt::Display for Trail<'_> {
 /// A key for people: a path of keys of a megabyte each is none.
 pub fn shortened(key: &str) -> &str {
     const LONGEST: usize = 200;
+    if key.len() <= LONGEST {
+        return key;
+    }
     key.char_indices().nth(LONGEST).and_then(|(end, _)| key.get(..end)).unwrap_or(key)
 }
 

@@ -97,7 +97,6 @@ fn list(node: &mut Node, rule: Rule, trail: &Trail<'_>, notes: &mut Notes) {
     let mut kept: IndexMap<String, Node, DefaultHashBuilder> =
         IndexMap::with_capacity_and_hasher(items.len(), DefaultHashBuilder::default());
     for (index, item) in std::mem::take(items).into_iter().enumerate() {
-        let step = format!("[{index}]");
         match key(&item, rule) {
             Ok(key) => {
                 let by = item.at;
@@ -108,6 +107,7 @@ fn list(node: &mut Node, rule: Rule, trail: &Trail<'_>, notes: &mut Notes) {
                 }
             }
             Err(problem) => {
+                let step = format!("[{index}]");
                 notes.say(problem.on(trail.to(&step)));
                 kept.insert(step, item);
             }

@@ -1,6 +1,6 @@
 //! What is known of volumes and files while services are mapped: what was declared, what bound paths became, each once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -21,7 +21,7 @@ pub(super) struct Storage<'a> {
     /// How many services mount each volume of the project.
     pub(super) users: BTreeMap<&'a str, usize>,
     /// All paths of this computer that services mount.
-    pub(super) sources: BTreeSet<PathBuf>,
+    pub(super) sources: HashSet<PathBuf>,
     /// Where each volume of the stack is written first.
     pub(super) places: BTreeMap<String, At>,
     /// Volumes of the stack whose size nobody gave.
@@ -29,9 +29,9 @@ pub(super) struct Storage<'a> {
     /// Configs and secrets of the project that services use, by section and name; none where one cannot be.
     pub(super) files: BTreeMap<(&'static str, &'a str), Option<Placed>>,
     /// Bound files and folders that went along.
-    pub(super) placed: BTreeMap<PathBuf, Result<Placed, Unfit>>,
+    pub(super) placed: HashMap<PathBuf, Result<Placed, Unfit>>,
     /// Bound folders that were looked at; none where one does not fit a config.
-    pub(super) folders: BTreeMap<PathBuf, Option<Rc<Files>>>,
+    pub(super) folders: HashMap<PathBuf, Option<Rc<Files>>>,
     /// Bytes of all configs.
     pub(super) config_bytes: usize,
     /// Who mounts what another mounts.

@@ -48,6 +48,7 @@ impl Row {
     }
 
     /// One step further; `*` for names and items.
+    #[must_use]
     pub fn to(self, step: &str) -> Row {
         let tree = self.tree.and_then(|tree| tree.below.get(step).or(tree.any.as_deref()));
         Row { tree, fate: tree.and_then(|tree| tree.fate).or(self.fate) }

@@ -128,7 +128,8 @@ pub fn folder(
 /// Whether a text has `${`, which Flux's `postBuild` would fill in, or make blank.
 fn has_variable(value: &Value) -> bool {
     match value {
-        Value::String(text) => text.contains("${"),
+        // Most texts have no dollar, which is found out sooner.
+        Value::String(text) => text.contains('$') && text.contains("${"),
         Value::Array(items) => items.iter().any(has_variable),
         Value::Object(map) => map.values().any(has_variable),
         _ => false,

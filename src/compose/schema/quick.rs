@@ -241,13 +241,33 @@ fn within(number: f64, rule: &Rule) -> Answer {
     Some(rule.least.is_none_or(|least| number >= least) && rule.most.is_none_or(|most| number <= most))
 }
 
-/// Whether no two items are alike, where all are texts.
+/// Maps of a list that are compared each with each.
+const MOST_MAPS: usize = 16;
+
+/// Whether no two items are alike, where all are texts and maps that are easily told apart.
 fn unique(items: &[Node]) -> Answer {
     if items.len() < 2 {
         return Some(true);
     }
-    let texts: Option<HashSet<&str, DefaultHashBuilder>> = items.iter().map(Node::as_text).collect();
-    texts.map(|texts| texts.len() == items.len())
+    let texts: HashSet<&str, DefaultHashBuilder> = items.iter().filter_map(Node::as_text).collect();
+    let maps: Vec<&Map> = items.iter().filter_map(Node::as_map).collect();
+    let count = items.iter().filter(|item| item.as_text().is_some()).count();
+    if count + maps.len() < items.len() || maps.len() > MOST_MAPS {
+        return None;
+    }
+    let all_differ = maps.iter().enumerate().all(|(at, map)| maps.iter().skip(at + 1).all(|other| differ(map, other)));
+    if texts.len() < count { Some(false) } else { all_differ.then_some(true) }
+}
+
+/// Whether two maps certainly differ: by their keys, or by a text.
+fn differ(one: &Map, other: &Map) -> bool {
+    one.len() != other.len()
+        || one.iter().any(|(key, entry)| match other.get(key) {
+            None => true,
+            Some(other) => {
+                matches!((entry.value.as_text(), other.value.as_text()), (Some(one), Some(other)) if one != other)
+            }
+        })
 }
 
 /// Whether a key matches one of the patterns that the schema has for keys.
@@ -304,6 +324,11 @@ mod tests {
             json!({"x-y": 1}),
             json!({"a b": null}),
             json!([{"target": 80}]),
+            json!(["80", {"target": 80}]),
+            json!(["80", {"target": 80}, "80"]),
+            json!([{"target": "80"}, {"target": "80"}]),
+            json!([{"target": "80"}, {"target": "81"}, {"target": 80, "protocol": "udp"}]),
+            json!([{"target": 80}, {"target": 80.0}]),
             json!([{"path": "p"}]),
             json!({"a\nb": 1}),
             json!({"condition": "service_started"}),
