@@ -4,10 +4,10 @@
 
 #[path = "imported/again.rs"]
 mod again;
-#[path = "imported/function.rs"]
-mod function;
 #[path = "imported/base.rs"]
 mod base;
+#[path = "imported/function.rs"]
+mod function;
 #[path = "imported/kustomize.rs"]
 mod kustomize;
 
