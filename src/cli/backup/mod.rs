@@ -45,7 +45,7 @@ use crate::stack::{Stack, check};
 The file is a tar: the archive of each volume in parts, and a manifest with their checksums at the end. `appstack restore` reads it; without that program,
 `tar -xOf FILE volumes/data | tar -x` unpacks volume data.
 
-The pods are made like those of the services that mount the volumes, from their own images, which must have `sleep`, `tar` and `ls`. For one that has not
+The pods are made like those of the services that mount the volumes, from their own images, which must have `sleep`, `tar`, `ls` and `sh`. For one that has not
 (distroless, scratch), --image names another, such as busybox:1.37, that the nodes can pull.")]
 pub struct BackupArgs {
     #[command(flatten)]

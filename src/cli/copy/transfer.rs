@@ -9,7 +9,7 @@ use kube::api::AttachedProcess;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
-use super::archive::{Archive, Count};
+use super::archive::{Archive, BLOCK, Count};
 use super::helper::{CONTAINER, Helper, MOUNT};
 use super::place::Place;
 use super::progress::{Progress, amount};
@@ -234,13 +234,21 @@ impl Transfer<'_> {
 
     /// All that is in the volume, into `to`: what is sent there is the archive, and the count is of that.
     pub(in crate::cli) async fn whole(&self, to: mpsc::Sender<Vec<u8>>) -> Result<Count, Trouble> {
-        // A file system's own folder, which only root may read.
-        let has_lost_and_found = self.run(&["ls", "-A", MOUNT]).await?.lines().any(|name| name == LOST_AND_FOUND);
-        let exclude = format!("--exclude=./{LOST_AND_FOUND}");
-        let mut command = vec!["tar", "-c", "-f", "-"];
-        command.extend(has_lost_and_found.then_some(exclude.as_str()));
-        command.extend(["-C", MOUNT, "."]);
-        self.take(&command, to).await
+        let names = self.run(&["ls", "-A", MOUNT]).await?;
+        if !names.lines().any(|name| name == LOST_AND_FOUND) {
+            return self.take(&["tar", "-c", "-f", "-", "-C", MOUNT, "."], to).await;
+        }
+        // Only root may read that one, and not every `tar` can leave something out. It is not there alone, or there would be nothing to name.
+        if self.contents().await?.is_empty() {
+            let empty = vec![0; 2 * BLOCK];
+            let bytes = empty.len() as u64;
+            let sent = to.send(empty).await;
+            return sent.map(|()| Count { files: 0, bytes }).map_err(|_| Trouble::Io("nobody takes the files".into()));
+        }
+        let each = format!(
+            "cd {MOUNT} && for f in * .[!.]* ..?*; do [ \"$f\" = {LOST_AND_FOUND} ] || {{ [ ! -e \"$f\" ] && [ ! -L \"$f\" ]; }} || set -- \"$@\" \"./$f\"; done; exec tar -c -f - \"$@\""
+        );
+        self.take(&["sh", "-c", &each, "tar"], to).await
     }
 
     /// An archive into the volume's own folder.
