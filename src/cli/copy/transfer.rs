@@ -234,9 +234,10 @@ impl Transfer<'_> {
 
     /// All that is in the volume, into `to`: what is sent there is the archive, and the count is of that.
     pub(in crate::cli) async fn whole(&self, to: mpsc::Sender<Vec<u8>>) -> Result<Count, Trouble> {
-        let names = self.run(&["ls", "-A", MOUNT]).await?;
-        if !names.lines().any(|name| name == LOST_AND_FOUND) {
-            return self.take(&["tar", "-c", "-f", "-", "-C", MOUNT, "."], to).await;
+        match self.run(&["ls", "-d", &format!("{MOUNT}/{LOST_AND_FOUND}")]).await {
+            Ok(_) => {}
+            Err(Trouble::No(_)) => return self.take(&["tar", "-c", "-f", "-", "-C", MOUNT, "."], to).await,
+            Err(other) => return Err(other),
         }
         // Only root may read that one, and not every `tar` can leave something out. It is not there alone, or there would be nothing to name.
         if self.contents().await?.is_empty() {
