@@ -24,10 +24,10 @@ fn shop(replicas: u32) -> Value {
 }
 
 const FILL_DATA: &str = "cd /data && mkdir -p a/empty && seq 1 400000 > a/big && : > a/nothing && chmod 600 a/big && ln a/big a/hard && ln -s a/big link && \
-    mkdir 'with space' && echo x > \"with space/$(printf 'x%.0s' $(seq 1 150))\" && chmod 700 'with space' && touch -d '2020-01-02 03:04:05' a/nothing && echo each > /each/file";
+    mkdir 'with space' && echo x > \"with space/$(printf 'x%.0s' $(seq 1 150))\" && chmod 2700 'with space' && touch -d '2020-01-02 03:04:05' a/nothing && echo each > /each/file";
 const FILL_FILES: &str = "cd /files && echo root > root && echo seven > seven && chown 7:8 seven && chmod 640 seven && echo run > run && chmod 4755 run";
-/// All that is to come back: kind, mode, owner, time, links, and the bytes.
-const LIST: &str = "find . -mindepth 1 -not -path './lost+found*' -exec stat -c '%n %F %a %u:%g %h %Y' {} + | sed 's/ directory \\(.*\\) [0-9]*$/ directory \\1/' | sort; \
+/// All that is to come back: kind, mode, owner, time (of files), links, and the bytes.
+const LIST: &str = "find . -mindepth 1 -not -path './lost+found*' -exec stat -c '%n %F %a %u:%g %h %Y' {} + | sed -E 's/ (directory|symbolic link) (.*) [0-9]+$/ \\1 \\2/' | sort; \
     find . -type f -not -path './lost+found*' -exec sha256sum {} + | sort; readlink link || true";
 
 async fn listed(t: &Live, service: &str, folder: &str) -> String {
