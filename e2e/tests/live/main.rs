@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // tests
 
 mod autoscale;
+mod backup;
 mod bad_input;
 mod causes;
 mod commands;
