@@ -39,7 +39,7 @@ IMAGE = ghcr.io/appstack-dev/appstack:$(shell sed -n 's/^version = "\(.*\)"/\1/p
 MACHINE = $(patsubst aarch64,arm64,$(patsubst x86_64,amd64,$(shell uname -m)))
 
 image-program:
-	cargo rustc --profile $(IMAGE_PROFILE) --bin appstack -- -C target-feature=+crt-static
+	cargo rustc --profile $(IMAGE_PROFILE) --bin appstack -- -C target-feature=+crt-static -C strip=symbols
 	mkdir -p target/image/$(MACHINE)
 	cp target/$(patsubst dev,debug,$(IMAGE_PROFILE))/appstack target/image/$(MACHINE)/appstack
 

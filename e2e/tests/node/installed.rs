@@ -26,12 +26,16 @@ async fn manifests(t: &Live) -> String {
     assert!(printed.status.success(), "{printed:?}");
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "Endpoints"));
     let api: Api<DynamicObject> = Api::namespaced_with(t.space.client.clone(), "default", &resource);
-    let port = api.get("kubernetes").await.expect("where the API server is").data["subsets"][0]["ports"][0]["port"].clone();
+    let port =
+        api.get("kubernetes").await.expect("where the API server is").data["subsets"][0]["ports"][0]["port"].clone();
     let mut objects = e2e::space::documents(&String::from_utf8_lossy(&printed.stdout));
     objects.retain(|object| object["kind"] != "CustomResourceDefinition"); // one for all tests
     for object in &mut objects {
         if object["kind"] == "NetworkPolicy" {
-            object["spec"]["egress"][0]["ports"].as_array_mut().unwrap().push(value!({"protocol": "TCP", "port": port}));
+            object["spec"]["egress"][0]["ports"]
+                .as_array_mut()
+                .unwrap()
+                .push(value!({"protocol": "TCP", "port": port}));
         }
     }
     objects.iter().map(|object| format!("---\n{object}\n")).collect()
@@ -76,7 +80,7 @@ fn the_image_runs_as_it_is_installed_and_rolls_a_stack_out() {
         let user = value!({"runAsUser": 65534});
         let stack = value!({
             "apiVersion": "appstack.dev/v1alpha1", "kind": "AppStack", "metadata": {"name": "shop"},
-            "spec": {"services": {
+            "spec": {"podSecurity": "Restricted", "services": {
                 "db": {"image": APP, "ports": {"http": {"port": 8080}}, "securityContext": user,
                     "healthcheck": {"http": {"port": "http"}, "interval": "1s"}},
                 "web": {"image": APP, "dependsOn": {"db": {"condition": "Healthy"}}, "securityContext": user},
