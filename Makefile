@@ -1,5 +1,5 @@
 # The two that a newcomer needs: `make demo` and `make test`. Both build what they need first.
-.PHONY: help demo demo-down test build generate golden laws lint lint-manifests bench-gate bench-render bench-compose fuzz-compose
+.PHONY: help demo demo-down test build generate golden laws lint lint-manifests bench-gate bench-render bench-compose fuzz-compose image image-program sbom
 
 help:
 	@echo "make demo          a stack rolled out before your eyes (CLUSTER=current: on your own cluster)"
@@ -8,6 +8,8 @@ help:
 	@echo "make e2e           live tests on real nodes, and what only those can show (Linux, root)"
 	@echo "make build         target/release/appstack"
 	@echo "make generate      files that come from the code: crds/appstack.yaml, manifests/*.yaml, charts/appstack/files, docs/x-appstack.schema.json"
+	@echo "make image         target/image/appstack.tar, the operator's image, made without a container engine"
+	@echo "make sbom          target/appstack.cdx.json, what is in the program (cargo-cyclonedx)"
 	@echo "make golden        writes the golden files anew; read the diff"
 	@echo "make laws          10,000 histories of random stacks on a simulated cluster (LAWS_SEED=random: others than last time)"
 	@echo "make fuzz-compose  100,000 Compose projects with random faults (COMPOSE_FUZZ: how many)"
@@ -30,6 +32,26 @@ test:
 
 build:
 	cargo build --release --bin appstack
+
+# A static program: the C library is in it, so it runs in an image that has nothing else. IMAGE_PROFILE=dev builds quicker.
+IMAGE_PROFILE = release
+IMAGE = ghcr.io/appstack-dev/appstack:$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+MACHINE = $(patsubst aarch64,arm64,$(patsubst x86_64,amd64,$(shell uname -m)))
+
+image-program:
+	cargo rustc --profile $(IMAGE_PROFILE) --bin appstack -- -C target-feature=+crt-static -C strip=symbols
+	mkdir -p target/image/$(MACHINE)
+	cp target/$(patsubst dev,debug,$(IMAGE_PROFILE))/appstack target/image/$(MACHINE)/appstack
+
+image: image-program
+	@e2e/go-tool.sh pack
+	target/tools/pack Containerfile $(IMAGE) target/image/appstack.tar
+
+# What is in the program, as CycloneDX: cargo install --locked cargo-cyclonedx
+sbom:
+	cargo cyclonedx --manifest-path Cargo.toml --format json --target all --override-filename appstack.cdx
+	mv appstack.cdx.json target/appstack.cdx.json
+	rm -f e2e/appstack.cdx.json
 
 generate:
 	cargo run --quiet --bin appstack -- crd > target/appstack-crd.yaml
@@ -59,6 +81,8 @@ fuzz-compose:
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	@e2e/go-tool.sh actionlint github.com/rhysd/actionlint/cmd/actionlint
+	target/tools/actionlint
 	@test -z "$$(gofmt -l e2e)" || { gofmt -l e2e; echo "run gofmt -w on these"; exit 1; }
 
 # kubectl builds the overlays.

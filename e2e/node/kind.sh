@@ -1,5 +1,6 @@
 #!/bin/sh
-# `make e2e-kind`: the live tests, and those of real nodes that need no bench, on a kind cluster. Needs kind and a container engine.
+# `make e2e-kind [KIND_NODE=kindest/node:v1.35.0]`: the live tests, and those of real nodes that need no bench, on a kind cluster, with the
+# operator's image loaded. Needs kind and a container engine. Without KIND_NODE, the Kubernetes that kind is made for.
 set -eu
 cd "$(dirname "$0")/../.."
 for program in kind docker; do
@@ -14,6 +15,8 @@ name=e2e-$$
 stop() { kind delete cluster --name $name; }
 trap stop EXIT
 trap 'exit 1' INT TERM
-kind create cluster --name $name --config kind-config.yaml --kubeconfig "$PWD/target/e2e/kind/kubeconfig" --wait 120s
+kind create cluster --name $name ${KIND_NODE:+--image "$KIND_NODE"} --config kind-config.yaml --kubeconfig "$PWD/target/e2e/kind/kubeconfig" --wait 120s
+make -s image IMAGE_PROFILE=dev IMAGE=appstack.test/operator:1
+kind load image-archive target/image/appstack.tar --name $name
 kind load image-archive "$(cargo run --quiet --package e2e --bin standins)" --name $name
 E2E_KUBECONFIG="$PWD/target/e2e/kind/kubeconfig" E2E_AUDIT_LOG="$PWD/target/e2e/kind/audit.log" e2e/node/test.sh

@@ -43,7 +43,6 @@ const usage = `usage: appstack-node COMMAND [--name NAME] ...
   load ARCHIVE...          import images into every node
   node stop|start NODE     take a node away, as by its power switch; bring it back
   daemon stop|start|restart NODE containerd|kubelet|kube-proxy|policy
-  pack MAP OUT             make an OCI archive (see image.go)
 
   kubelet | kube-proxy | policy [flags]     run that program
 `
@@ -58,7 +57,6 @@ var commands = map[string]func([]string) error{
 	"load":     load,
 	"node":     switchNode,
 	"daemon":   switchDaemon,
-	"pack":     pack,
 	"serve":    serve,
 	"site":     site,
 	"machine":  machine,

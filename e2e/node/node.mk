@@ -36,7 +36,7 @@ e2e:
 	@e2e/node/test.sh
 
 e2e-kind:
-	@e2e/node/kind.sh
+	@KIND_NODE='$(KIND_NODE)' e2e/node/kind.sh
 
 node-selftest: node-build
 	@e2e/node/selftest.sh

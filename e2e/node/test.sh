@@ -4,6 +4,7 @@
 #   e2e/node/test.sh [FILTER...]
 set -eu
 cd "$(dirname "$0")/../.."
+make -s image IMAGE_PROFILE=dev IMAGE=appstack.test/operator:1
 cargo build --bin appstack
 cargo test --package e2e --test node --test live --no-run
 cargo build --package e2e --bin simulated

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -55,6 +55,14 @@ impl Nodes {
     /// `start`, `stop` or `restart` of `containerd`, `kubelet`, `kube-proxy` or `policy` on a node.
     pub fn daemon(&self, what: &str, node: &str, daemon: &str) {
         self.run(&["daemon", what, node, daemon]);
+    }
+
+    /// Loads the images of an archive into every node; other clusters than a bench have them already (`make e2e-kind`).
+    pub fn load(&self, archive: &Path) {
+        if self.name.is_empty() {
+            return;
+        }
+        self.run(&["load", &archive.to_string_lossy()]);
     }
 
     /// Dials from outside of the cluster.
@@ -213,7 +221,7 @@ pub(crate) fn load_stand_ins() {
     if std::fs::read(&loaded).is_ok_and(|before| before == made) {
         return;
     }
-    nodes.run(&["load", &archive.to_string_lossy()]);
+    nodes.load(&archive);
     std::fs::write(&loaded, made).unwrap_or_else(|e| panic!("{}: {e}", loaded.display()));
 }
 

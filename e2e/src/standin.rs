@@ -29,7 +29,7 @@ pub fn archive() -> PathBuf {
     std::fs::create_dir_all(&folder).expect("target/e2e");
     let (map, archive) = (folder.join("standins.json"), folder.join("standins.tar"));
     std::fs::write(&map, format!("{:#}", pictures(&all()))).expect("the map of the stand-ins");
-    said(Command::new(root().join("target/tools/node")).arg("pack").args([&map, &archive]).current_dir(root()), "");
+    said(Command::new(root().join("target/tools/pack")).args([&map, &archive]).current_dir(root()), "");
     archive
 }
 
@@ -107,7 +107,7 @@ fn note<'a>(found: &'a mut BTreeMap<String, Standin>, service: &Value) -> &'a mu
     standin
 }
 
-/// As `appstack-node pack` reads it. What the base image has stays as it is: `sh` is a shell.
+/// As `e2e/pack` reads it. What the base image has stays as it is: `sh` is a shell.
 fn pictures(standins: &BTreeMap<String, Standin>) -> Value {
     let base_file = root().join("e2e/node/images.json");
     let base = std::fs::read_to_string(&base_file).expect("the images of every bench");

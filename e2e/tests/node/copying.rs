@@ -197,9 +197,11 @@ fn a_running_writer_stands_in_the_way_and_the_helper_goes_whatever_happens() {
         })
         .await;
         tokio::time::sleep(Duration::from_millis(500)).await;
+        let archive = waiting.stdin.take(); // or it ends before the signal is heard
         let pid = waiting.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill").success());
         let ended = tokio::task::block_in_place(|| waiting.wait().expect("its end"));
+        drop(archive);
         assert_eq!(ended.code(), Some(130));
         no_helper_is_left(&t).await;
     });

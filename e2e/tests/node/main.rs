@@ -1,6 +1,7 @@
 //! What only real nodes can show: probes run, policies hold, volumes keep. `make e2e` starts a bench for it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // tests
 mod health;
+mod installed;
 mod traps;
 mod updates;
 

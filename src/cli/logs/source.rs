@@ -106,11 +106,13 @@ impl Source {
         loop {
             match self.read(&asked, begin, true).await {
                 Ok(Some(mut lines)) => {
+                    // The server begins at a whole second. Of what comes after that, none is old, whatever the node's clock does.
+                    let mut seen = last;
                     while let Some(line) = lines.next().await {
-                        // The server begins at a whole second.
-                        if last.is_some_and(|last| line.at <= last) {
+                        if seen.is_some_and(|seen| line.at <= seen) {
                             continue;
                         }
+                        seen = None;
                         last = Some(line.at);
                         if to.send(line).await.is_err() {
                             return;

@@ -5,12 +5,12 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -30,6 +30,7 @@ type picture struct {
 	User       string              `json:"user"`
 	WorkingDir string              `json:"workingDir"`
 	StopSignal string              `json:"stopSignal"`
+	Labels     map[string]string   `json:"labels"`
 }
 
 type entry struct {
@@ -50,33 +51,6 @@ type blob struct {
 
 func newBlob(kind string, data []byte) blob {
 	return blob{MediaType: "application/vnd.oci.image." + kind, Digest: fmt.Sprintf("sha256:%x", sha256.Sum256(data)), Size: len(data), data: data}
-}
-
-// pack makes an OCI archive of the images that a JSON file lists. The same input gives the same bytes.
-func pack(args []string) error {
-	if len(args) != 2 {
-		return errors.New("use: pack MAP.json OUT.tar")
-	}
-	text, err := os.ReadFile(args[0])
-	if err != nil {
-		return err
-	}
-	var pictures []picture
-	read := json.NewDecoder(bytes.NewReader(text))
-	read.DisallowUnknownFields()
-	if err := read.Decode(&pictures); err != nil {
-		return fmt.Errorf("%s: %w", args[0], err)
-	}
-	out, err := os.Create(args[1] + ".new")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(out.Name())
-	defer out.Close()
-	if err := writeArchive(out, pictures); err != nil {
-		return fmt.Errorf("%s: %w", args[0], err)
-	}
-	return os.Rename(out.Name(), args[1])
 }
 
 func writeArchive(out io.Writer, pictures []picture) error {
@@ -110,9 +84,9 @@ func writeArchive(out io.Writer, pictures []picture) error {
 			digests = append(digests, l.Digest)
 		}
 		config := keep(newBlob("config.v1+json", encode(map[string]any{
-			"architecture": architecture(), "os": "linux",
+			"architecture": runtime.GOARCH, "os": "linux",
 			"config": map[string]any{
-				"Entrypoint": p.Entrypoint, "Cmd": p.Command, "Env": p.Env, "User": p.User, "WorkingDir": p.WorkingDir, "StopSignal": p.StopSignal,
+				"Entrypoint": p.Entrypoint, "Cmd": p.Command, "Env": p.Env, "User": p.User, "WorkingDir": p.WorkingDir, "StopSignal": p.StopSignal, "Labels": p.Labels,
 			},
 			"rootfs": map[string]any{"type": "layers", "diff_ids": digests},
 		})))

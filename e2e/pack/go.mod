@@ -1,0 +1,3 @@
+module appstack.dev/e2e/pack
+
+go 1.26.0
