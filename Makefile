@@ -7,12 +7,12 @@ help:
 	@echo "make test          all tests, live ones included (E2E_KUBECONFIG: on that cluster)"
 	@echo "make e2e           live tests on real nodes, and what only those can show (Linux, root)"
 	@echo "make build         target/release/appstack"
-	@echo "make generate      files that come from the code: crds/appstack.yaml, manifests/*.yaml, docs/x-appstack.schema.json"
+	@echo "make generate      files that come from the code: crds/appstack.yaml, manifests/*.yaml, charts/appstack/files, docs/x-appstack.schema.json"
 	@echo "make golden        writes the golden files anew; read the diff"
 	@echo "make laws          10,000 histories of random stacks on a simulated cluster (LAWS_SEED=random: others than last time)"
 	@echo "make fuzz-compose  100,000 Compose projects with random faults (COMPOSE_FUZZ: how many)"
 	@echo "make lint          formatting and lints"
-	@echo "make lint-manifests kube-score over what the samples become"
+	@echo "make lint-manifests kube-score over what the samples become, and over the chart"
 	@echo "make bench-gate    how fast a dependant follows its dependency"
 	@echo "make bench-render  how long it takes to render a stack of 500 services in 50 networks"
 	@echo "make bench-compose how long it takes to load a Compose file of 1,000 services, beside kompose"
@@ -34,6 +34,9 @@ build:
 generate:
 	cargo run --quiet --bin appstack -- crd > target/appstack-crd.yaml
 	mv target/appstack-crd.yaml crds/appstack.yaml
+	cp crds/appstack.yaml charts/appstack/files/crd.yaml
+	cargo run --quiet --bin appstack -- rbac --chart > target/appstack-rbac.yaml
+	mv target/appstack-rbac.yaml charts/appstack/files/rbac.yaml
 	cargo run --quiet --bin appstack -- rbac > target/appstack-rbac.yaml
 	mv target/appstack-rbac.yaml manifests/rbac.yaml
 	cargo run --quiet --bin appstack -- manifests > target/appstack-install.yaml

@@ -13,6 +13,9 @@ build_go() {
     building=$!
     wait $building
   fi
+  e2e/go-tool.sh helm helm.sh/helm/v4/cmd/helm &
+  building=$!
+  wait $building
   e2e/go-tool.sh policy &
   building=$!
   wait $building
@@ -39,6 +42,9 @@ say "laws: histories of random stacks on a simulated cluster"
 LAWS_HISTORIES=${LAWS_HISTORIES:-10000} cargo test --package appstack --lib simulated -- --nocapture
 wait $go
 cargo test --package e2e --test oracle --test manifests --test compose --test imported -- --nocapture
+
+say "the chart: what it renders, and a release from install to uninstall on a control plane of its own"
+cargo test --package e2e --test chart -- --nocapture
 
 if [ -z "${E2E_KUBECONFIG:-}" ]; then
   name=test-$$

@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use appstack::cli::{
-    answer, check, compose_schema, copy, diff, down, events, exec, explain, graph, history, import, logs, manifests,
-    port_forward, ps, render, restart, rollback, run, scale, status, suspend, tree, up, validate, wait,
+    answer, check, compose_schema, copy, diff, down, events, exec, explain, graph, history, import, kustomize_config,
+    logs, manifests, port_forward, ps, render, restart, rollback, run, scale, status, suspend, tree, up, validate,
+    wait,
 };
 use appstack::generate;
 use clap::{Parser, Subcommand};
@@ -45,12 +46,17 @@ enum Command {
     Down(down::DownArgs),
     Import(Box<import::ImportArgs>),
     Check(check::CheckArgs),
+    KustomizeConfig(kustomize_config::KustomizeConfigArgs),
     Explain(explain::Args),
     Schema(compose_schema::Args),
     /// Print the CustomResourceDefinition
     Crd,
     /// Print the ClusterRole that the operator needs
-    Rbac,
+    Rbac {
+        /// In parts, for the templates of the chart
+        #[arg(long, hide = true)]
+        chart: bool,
+    },
     Manifests(manifests::ManifestsArgs),
 }
 
@@ -80,10 +86,12 @@ fn main() -> ExitCode {
         Command::Down(args) => down::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::KustomizeConfig(args) => kustomize_config::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Schema(args) => compose_schema::run(&args),
         Command::Crd => generated(generate::crd_yaml(), "CustomResourceDefinition"),
-        Command::Rbac => generated(generate::rbac_yaml(), "ClusterRole"),
+        Command::Rbac { chart: false } => generated(generate::rbac_yaml(), "ClusterRole"),
+        Command::Rbac { chart: true } => generated(generate::chart_rbac_yaml(), "rules"),
         Command::Manifests(args) => generated(args.install().yaml(), "manifests"),
     }
 }

@@ -51,6 +51,11 @@ impl Cluster {
         })
     }
 
+    /// A new control plane of this process, even where `E2E_KUBECONFIG` names another one, and nothing installed on it.
+    pub fn bare(name: &str) -> Cluster {
+        Self::start_as(name)
+    }
+
     /// A client with administrator's rights that calls itself `e2e/<who>`.
     pub async fn client(&self, who: &str) -> Client {
         let file = Kubeconfig::read_from(&self.kubeconfig)
@@ -70,6 +75,10 @@ impl Cluster {
 
     /// Builds the embedded control plane and starts one whose end is the end of this process.
     fn start() -> Cluster {
+        Self::start_as("live")
+    }
+
+    fn start_as(name: &str) -> Cluster {
         let built = Command::new("make")
             .args(["--silent", "--file=e2e/cluster/cluster.mk", "cluster-build"])
             .current_dir(root())
@@ -79,7 +88,7 @@ impl Cluster {
         assert!(built.success(), "`make cluster-build` failed: {built}");
         let pid = std::process::id();
         let up = Command::new(root().join("target/cluster/bin/appstack-cluster"))
-            .args(["up", "--name", &format!("live-{pid}"), "--owner-pid", &pid.to_string()])
+            .args(["up", "--name", &format!("{name}-{pid}"), "--owner-pid", &pid.to_string()])
             .stderr(Stdio::inherit())
             .output()
             .expect("appstack-cluster, which `make cluster-build` has built");

@@ -22,6 +22,7 @@ pub mod expected;
 pub mod gate;
 pub mod gateway_api;
 pub mod grant;
+pub mod helm;
 pub mod imported;
 pub mod json;
 pub mod kinds;

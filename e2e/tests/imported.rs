@@ -4,6 +4,8 @@
 
 #[path = "imported/again.rs"]
 mod again;
+#[path = "imported/base.rs"]
+mod base;
 #[path = "imported/kustomize.rs"]
 mod kustomize;
 

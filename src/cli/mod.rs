@@ -16,6 +16,7 @@ pub mod graph;
 pub mod history;
 pub mod import;
 mod kept;
+pub mod kustomize_config;
 pub mod logs;
 mod look;
 pub mod manifests;

@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use super::crd::crd;
-use super::rbac::{in_cluster, in_namespaces, labels, of_lease, to_act_as};
-use crate::api::GROUP;
+use super::rbac::{USERS, in_cluster, in_namespaces, labels, of_lease, on_stacks, to_act_as};
 use crate::stack::ApplyAs;
 
 /// Where the operator runs unless told otherwise.
@@ -120,18 +119,24 @@ impl Install {
     }
 
     fn deployment(&self) -> Value {
-        let mut args =
-            vec!["run".to_owned(), format!("--listen=0.0.0.0:{PORT}"), format!("--lease-namespace={}", self.namespace)];
+        // The kubelet fills it in, so that a namespace transformer of kustomize needs to know nothing of arguments.
+        const HERE: &str = "$(POD_NAMESPACE)";
+        let mut args = vec!["run".to_owned(), format!("--listen=0.0.0.0:{PORT}"), format!("--lease-namespace={HERE}")];
         args.extend(match self.apply_as {
             ApplyAs::Off => None,
             ApplyAs::Allowed => Some("--apply-as=allowed".to_owned()),
             ApplyAs::Required => Some("--apply-as=required".to_owned()),
         });
-        args.extend(self.watches.iter().map(|namespace| format!("--watch-namespace={namespace}")));
+        args.extend(
+            self.watches.iter().map(|watched| {
+                format!("--watch-namespace={}", if *watched == self.namespace { HERE } else { watched })
+            }),
+        );
+        let from = |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
         let probe = |path: &str| json!({"httpGet": {"path": path, "port": "metrics"}, "periodSeconds": 5});
         let container = json!({
             "name": "operator", "image": self.image, "args": args,
-            "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+            "env": [from("POD_NAME", "metadata.name"), from("POD_NAMESPACE", "metadata.namespace")],
             "ports": [{"name": "metrics", "containerPort": PORT}],
             "livenessProbe": probe("/healthz"), "readinessProbe": probe("/readyz"),
             "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}},
@@ -157,18 +162,16 @@ impl Install {
     }
 }
 
-/// Rights on stacks for people, by the roles that every cluster has. What a stack may cause stays within what `edit` may do by itself, but for routes and
-/// the revisions of a rollback.
+/// People's rights on stacks.
 fn users() -> [Value; 2] {
-    [("appstack-view", "view", &["get", "list", "watch"][..]), ("appstack-edit", "edit", &["create", "update", "patch", "delete", "deletecollection"][..])].map(|(name, to, verbs)| {
+    USERS.map(|(name, to, verbs)| {
         let mut labels = labels();
-        labels[format!("rbac.authorization.k8s.io/aggregate-to-{to}")] = json!("true");
-        if to == "edit" {
-            labels["rbac.authorization.k8s.io/aggregate-to-admin"] = json!("true");
+        for to in to {
+            labels[format!("rbac.authorization.k8s.io/aggregate-to-{to}")] = json!("true");
         }
         json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name, "labels": labels},
-            "rules": [{"apiGroups": [GROUP], "resources": ["appstacks"], "verbs": verbs}],
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+            "metadata": {"name": format!("appstack-{name}"), "labels": labels}, "rules": [on_stacks(verbs)],
         })
     })
 }
@@ -202,7 +205,10 @@ mod tests {
         assert_eq!(places, ["shop", "ops"]);
         assert!(of("Role").iter().all(|role| !role.to_string().contains("customresourcedefinitions")));
         let args = of("Deployment")[0].pointer("/spec/template/spec/containers/0/args").unwrap().to_string();
-        assert!(args.contains("--watch-namespace=shop") && args.contains("--lease-namespace=ops"), "{args}");
+        assert!(
+            args.contains("--watch-namespace=shop") && args.contains("--lease-namespace=$(POD_NAMESPACE)"),
+            "{args}"
+        );
     }
 
     #[test]

@@ -6,4 +6,4 @@ mod rbac;
 
 pub use crd::{SCHEMA, crd, crd_yaml};
 pub use install::{Install, NAMESPACE};
-pub use rbac::{rbac, rbac_yaml};
+pub use rbac::{chart_rbac_yaml, rbac, rbac_yaml};

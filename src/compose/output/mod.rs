@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+pub use kustomize::config as kustomize_config;
+
 use super::Loaded;
 use super::mapping::{MadeSecret, Mapped};
 use crate::api::AppStack;
