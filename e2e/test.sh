@@ -55,4 +55,8 @@ cargo test --package e2e --test walls -- --nocapture
 say "live tests on $E2E_KUBECONFIG"
 cargo test --package e2e --test gateway
 RUST_TEST_THREADS=${RUST_TEST_THREADS:-3} cargo test --package e2e --test live
+[ -z "${E2E_AUDIT_LOG:-}" ] || {
+  say "rights: what the audit log says of the operators"
+  cargo test --package e2e --test used_rights -- --nocapture
+}
 say "all passed"

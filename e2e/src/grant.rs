@@ -14,6 +14,15 @@ use crate::json as field;
 
 const ACCOUNT: &str = "appstack-e2e";
 
+/// The operators of the live tests, as the audit log names them.
+pub const OPERATOR: &str = "system:serviceaccount:default:appstack-e2e";
+
+/// The ClusterRole that `appstack rbac` prints.
+pub fn printed_role() -> Value {
+    let printed = Command::new(appstack()).arg("rbac").output().expect("appstack rbac");
+    serde_saphyr::from_str(&String::from_utf8_lossy(&printed.stdout)).expect("`appstack rbac` prints YAML")
+}
+
 /// Where the operator's kubeconfig is written.
 pub fn kubeconfig() -> PathBuf {
     root().join(format!("target/e2e/operator-{}.kubeconfig", std::process::id()))
@@ -22,9 +31,7 @@ pub fn kubeconfig() -> PathBuf {
 /// Binds the ClusterRole that `appstack rbac` prints to a service account, and writes a kubeconfig with its token.
 pub async fn operator(cluster: &Cluster) {
     let client = cluster.client("grant").await;
-    let printed = Command::new(appstack()).arg("rbac").output().expect("appstack rbac");
-    let mut role: Value =
-        serde_saphyr::from_str(&String::from_utf8_lossy(&printed.stdout)).expect("`appstack rbac` prints YAML");
+    let mut role = printed_role();
     role["metadata"]["name"] = json!(ACCOUNT); // the one of a real operator is left alone
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": ACCOUNT},

@@ -36,6 +36,7 @@ pub mod order;
 pub mod policy;
 pub mod proxy;
 pub mod replicas;
+pub mod rights;
 pub mod samples;
 pub mod simulated;
 pub mod space;

@@ -16,6 +16,7 @@ pub struct Setup {
     kubeconfig: PathBuf,
     args: Vec<String>,
     env: Vec<(String, String)>,
+    format: &'static str,
 }
 
 impl Setup {
@@ -26,7 +27,21 @@ impl Setup {
             kubeconfig: Cluster::get().operator_kubeconfig.clone(),
             args: Vec::new(),
             env: Vec::new(),
+            format: "text",
         }
+    }
+
+    /// Writing JSON, to a file apart.
+    #[must_use]
+    pub fn json(mut self) -> Setup {
+        self.format = "json";
+        self.log.set_extension("json");
+        self
+    }
+
+    /// Where it writes.
+    pub fn log(&self) -> &Path {
+        &self.log
     }
 
     /// With more arguments to `appstack run`.
@@ -67,11 +82,11 @@ pub struct Operator {
 
 impl Operator {
     fn launch(&mut self) {
-        let Setup { namespace, log, kubeconfig, args, env } = &self.setup;
+        let Setup { namespace, log, kubeconfig, args, env, format } = &self.setup;
         std::fs::create_dir_all(log.parent().unwrap()).expect("a folder for the operator's log");
         let log = File::options().create(true).append(true).open(log).expect("the operator's log");
         let process = Command::new(appstack())
-            .args(["run", "--watch-namespace", namespace, "--log-format", "text"])
+            .args(["run", "--watch-namespace", namespace, "--log-format", format])
             .args(args)
             // The same identity takes its lease up again at once; a new one would wait for the term of a killed process.
             .env("POD_NAME", format!("e2e-{namespace}"))

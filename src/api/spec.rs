@@ -121,6 +121,11 @@ pub struct AppStackSpec {
     /// the pods of all that depend on it are gone, network policies last; a finalizer holds the stack until then. Unset: `Immediate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teardown: Option<Teardown>,
+    /// The service account of this namespace in whose name all that the stack is made of is written: the stack gets no more than that account may. Refused unless the
+    /// operator runs with `--apply-as`. Unset: the operator's own account.
+    #[schemars(schema_with = "schema::object_name")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apply_as: Option<String>,
     /// Stacks of this namespace that must be Ready before pods of this one are started or changed. One that is not there is waited for.
     #[schemars(schema_with = "stacks::edges")]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

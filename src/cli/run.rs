@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use kube::api::PostParams;
 use kube::client::ClientBuilder;
 use kube::config::{InferConfigError, KubeConfigOptions};
-use kube::{Client, Config};
+use kube::{Api, Client, Config};
 use tracing_subscriber::EnvFilter;
 
 use super::validate::level;
@@ -16,6 +18,7 @@ use crate::controller::{self, Options};
 use crate::ops::requests::Counting;
 use crate::ops::{Ops, server};
 use crate::render::Settings;
+use crate::stack::ApplyAs;
 
 /// Namespace of the pod we run in, where there is one.
 const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -26,6 +29,9 @@ pub struct RunArgs {
     /// Look after stacks of this namespace only [default: all namespaces]
     #[arg(long, value_name = "NAMESPACE", env = "WATCH_NAMESPACE")]
     watch_namespace: Option<String>,
+    /// Look after stacks with these labels only, such as `shard=a` or `!shard`; another operator has to look after each of the others. It has a lease of its own
+    #[arg(long, value_name = "LABELS", value_parser = selector)]
+    selector: Option<String>,
     /// Namespace of the lease [default: the watched one, else the pod's own, else `default`]
     #[arg(long, value_name = "NAMESPACE")]
     lease_namespace: Option<String>,
@@ -41,6 +47,10 @@ pub struct RunArgs {
     /// The highest Pod Security level that a stack may ask for
     #[arg(long, value_name = "LEVEL", default_value = "Baseline", value_parser = level)]
     max_pod_security: PodSecurity,
+    /// Whether stacks say in whose name they are written: `off`, the operator acts as itself; `allowed`, as the service account of `spec.applyAs` where a stack has one;
+    /// `required`, stacks without one are refused
+    #[arg(long, value_name = "WHETHER", value_enum, default_value_t = WhetherAs::Off)]
+    apply_as: WhetherAs,
     /// Time until a name that a foreign object holds is tried again
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = duration)]
     conflict_retry: Duration,
@@ -95,6 +105,24 @@ impl DnsArgs {
     }
 }
 
+/// What becomes of `spec.applyAs`.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WhetherAs {
+    Off,
+    Allowed,
+    Required,
+}
+
+impl WhetherAs {
+    pub(super) fn rule(self) -> ApplyAs {
+        match self {
+            WhetherAs::Off => ApplyAs::Off,
+            WhetherAs::Allowed => ApplyAs::Allowed,
+            WhetherAs::Required => ApplyAs::Required,
+        }
+    }
+}
+
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(ValueEnum, Clone, Copy, Debug)]
@@ -108,6 +136,16 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     crate::api::Duration(text.to_owned())
         .parse()
         .ok_or_else(|| "a duration such as 15s or 1m30s (units h, m, s, ms)".into())
+}
+
+/// What of a selector can be told without the API server, which reads it.
+fn selector(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let is_of_labels = |c: char| c.is_ascii_alphanumeric() || "-_./=!,() ".contains(c);
+    if text.is_empty() || !text.chars().all(is_of_labels) {
+        return Err("labels as kubectl takes them: shard=a, shard!=a, 'shard in (a, b)', !shard".into());
+    }
+    Ok(text.to_owned())
 }
 
 fn label(text: &str) -> Result<(String, String), String> {
@@ -154,7 +192,20 @@ async fn serve(args: RunArgs) -> Result<(), String> {
         tokio::spawn(server::serve(listener, ops.clone()));
     }
     let stop = stop_signal().map_err(|error| format!("could not listen for signals: {error}"))?;
-    controller::run(client, options(args), ops, stop).await.map_err(|error| error.to_string())
+    let own_user = if args.apply_as == WhetherAs::Off { None } else { Some(own_user(&client).await?) };
+    controller::run(client, Options { own_user, ..options(args) }, ops, stop).await.map_err(|error| error.to_string())
+}
+
+/// Who we are to the API server. Everybody may ask that, unless somebody has taken the cluster's role `system:basic-user` away.
+async fn own_user(client: &Client) -> Result<String, String> {
+    let api: Api<SelfSubjectReview> = Api::all(client.clone());
+    let answer = api.create(&PostParams::default(), &SelfSubjectReview::default()).await;
+    let user = answer.map(|review| review.status.and_then(|status| status.user_info?.username));
+    match user {
+        Ok(Some(user)) => Ok(user),
+        Ok(None) => Err("the API server does not say who this is, which --apply-as needs".into()),
+        Err(error) => Err(format!("could not ask the API server who this is, which --apply-as needs: {error}")),
+    }
 }
 
 /// A client of the cluster that KUBECONFIG, a pod's service account, or `context` names.
@@ -187,12 +238,15 @@ fn options(args: RunArgs) -> Options {
     };
     Options {
         watch_namespace: args.watch_namespace,
+        selector: args.selector,
         lease_namespace,
         identity: args.identity.unwrap_or_else(|| format!("{}-{}", host(), std::process::id())),
         lease_term: Duration::from_secs(args.lease_term),
         conflict_retry: args.conflict_retry,
         refusal_retry: args.refusal_retry,
         max_pod_security: args.max_pod_security,
+        apply_as: args.apply_as.rule(),
+        own_user: None,
         rendering: Settings {
             #[cfg(debug_assertions)]
             test_salt: args.test_render_salt,

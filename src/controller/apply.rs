@@ -10,6 +10,7 @@ use super::in_the_way;
 use super::memory::{Memory, ReadBack};
 use super::reconcile::Context;
 use super::store::StackKey;
+use super::writer::Writer;
 use crate::api::AppStack;
 use crate::child::digest::Digest;
 use crate::child::{Child, ChildId, Kind, ReplicasOwner, labels};
@@ -47,6 +48,7 @@ pub(super) async fn apply(
     let mut failed: BTreeSet<&ChildId> = BTreeSet::new();
     let mut changed: BTreeSet<Kind> = BTreeSet::new();
     let before = context.store.children(key);
+    let hand = &context.writer.acting_for(stack);
     // A stack and its children reach us by watches of their own: of one that was deleted we may hear last. Then it is the garbage collector that has taken its
     // workloads, and what we made again would run until it takes that as well.
     let lost: Vec<&ChildId> = writes.iter().filter(|write| memory.is_lost(write)).map(|write| &write.id).collect();
@@ -76,13 +78,17 @@ pub(super) async fn apply(
         let mut calls = Vec::new();
         for write in due {
             if let Body::Grow { uid, size } = &write.body {
-                grow(context, key, &write.id, uid, size, memory).await;
+                grow(context, (key, hand), &write.id, uid, size, memory).await;
             }
             let Some(wanted) = wanted.get(&write.id) else { continue };
-            calls.push(async move { (write, wanted, send(context, key, stack, write, wanted).await) }.boxed());
+            calls.push(async move { (write, wanted, send(context, (key, hand), stack, write, wanted).await) }.boxed());
         }
         let mut answers = futures::stream::iter(calls).buffer_unordered(WINDOW);
         while let Some((write, wanted, answer)) = answers.next().await {
+            let service = match &wanted.part {
+                Part::Service(name) => Some(name.as_str()),
+                _ => None,
+            };
             match answer {
                 Ok(got) => {
                     let (sent, stated) = match &write.body {
@@ -95,10 +101,6 @@ pub(super) async fn apply(
                         context.ops.metrics.repaired(write.id.kind);
                     }
                     changed.insert(write.id.kind);
-                    let service = match &wanted.part {
-                        Part::Service(name) => Some(name.as_str()),
-                        _ => None,
-                    };
                     tracing::info!(stack = %key, service, child = %write.id, action = action(&write.body), "applied");
                 }
                 Err(failure) => {
@@ -106,12 +108,12 @@ pub(super) async fn apply(
                     if write.instead_of.is_some() {
                         changed.insert(write.id.kind); // what was there may be gone
                     }
-                    tracing::warn!(stack = %key, child = %write.id, %failure, "not applied");
+                    tracing::warn!(stack = %key, service, child = %write.id, %failure, "not applied");
                     match failure {
                         Failure::NameTaken => {
                             memory.refused(&write.id, conflict(&write.id, wanted), context.options.conflict_retry);
                         }
-                        Failure::Refused(message) => {
+                        Failure::Refused(message) | Failure::Forbidden(message) => {
                             let refusal = Refusal { kind: RefusalKind::Refused, message, wanted: wanted.digest };
                             memory.refused(&write.id, refusal, context.options.refusal_retry);
                         }
@@ -143,18 +145,25 @@ fn action(body: &Body) -> &'static str {
 }
 
 /// Grows a claim that a StatefulSet made: it is nobody's wanted child, and of its fields only the size becomes ours.
-async fn grow(context: &Context, key: &StackKey, id: &ChildId, uid: &str, size: &str, memory: &mut Memory) {
+async fn grow(
+    context: &Context,
+    (key, writer): (&StackKey, &Writer),
+    id: &ChildId,
+    uid: &str,
+    size: &str,
+    memory: &mut Memory,
+) {
     let body = json!({
         "apiVersion": id.kind.api_version(), "kind": id.kind.names().kind,
         "metadata": {"name": id.name, "namespace": key.namespace, "uid": uid},
         "spec": {"resources": {"requests": {"storage": size}}},
     });
-    match context.writer.apply(&key.namespace, id, &body, false).await {
+    match writer.apply(&key.namespace, id, &body, false).await {
         Ok(child) => {
             tracing::info!(stack = %key, child = %id, size, "grown");
             context.store.wrote(id.kind, child);
         }
-        Err(Failure::Refused(message)) => {
+        Err(Failure::Refused(message) | Failure::Forbidden(message)) => {
             tracing::warn!(stack = %key, child = %id, message, "not grown");
             memory.refused(id, refusal_of_size(size, message), context.options.refusal_retry);
         }
@@ -172,12 +181,12 @@ fn conflict(id: &ChildId, wanted: &Wanted) -> Refusal {
 /// One write. Returns what the server read back.
 async fn send(
     context: &Context,
-    key: &StackKey,
+    (key, writer): (&StackKey, &Writer),
     stack: &Stack,
     write: &Write,
     wanted: &Wanted,
 ) -> Result<ReadBack, Failure> {
-    let (writer, id) = (&context.writer, &write.id);
+    let id = &write.id;
     if let Some(old) = &write.instead_of {
         // One that is held back for a while (a cloud takes its load balancer down first) tells when it is gone.
         if !writer.delete(&key.namespace, id, old, false).await? {
@@ -196,7 +205,7 @@ async fn send(
             let body = body(wanted, id, guard, *replicas, [keep.as_deref(), Some(good), None]);
             let body = restored(body, &record, good, failed.as_ref());
             let child = match writer.apply(&key.namespace, id, &body, *guard == Guard::Absent).await {
-                Err(Failure::NameTaken) => take_back(context, key, stack, id, wanted, body).await?,
+                Err(Failure::NameTaken) => take_back(writer, key, stack, id, wanted, body).await?,
                 other => other?,
             };
             let read = ReadBack { digest: child.digest, count: child.facts.spec_replicas };
@@ -206,7 +215,7 @@ async fn send(
         Body::Object { guard, replicas, keep, good, filled } => {
             let body = body(wanted, id, guard, *replicas, [keep.as_deref(), good.as_deref(), filled.as_deref()]);
             let child = match writer.apply(&key.namespace, id, &body, *guard == Guard::Absent).await {
-                Err(Failure::NameTaken) => take_back(context, key, stack, id, wanted, body).await?,
+                Err(Failure::NameTaken) => take_back(writer, key, stack, id, wanted, body).await?,
                 Err(Failure::Refused(message)) if *guard != Guard::Absent => {
                     let past = in_the_way::apply_past(writer, key, id, &body).await?;
                     past.ok_or(Failure::Refused(message))?
@@ -222,14 +231,14 @@ async fn send(
 
 /// The name is taken by an object that no watch shows us: ours, if somebody stripped its labels. One look decides.
 async fn take_back(
-    context: &Context,
+    writer: &Writer,
     key: &StackKey,
     stack: &Stack,
     id: &ChildId,
     wanted: &Wanted,
     mut body: Value,
 ) -> Result<Child, Failure> {
-    let live = context.writer.look(&key.namespace, id).await?.ok_or(Failure::Stale)?;
+    let live = writer.look(&key.namespace, id).await?.ok_or(Failure::Stale)?;
     let labels: Vec<(&str, &str)> = wanted.labels().collect();
     if !live.is_of(&stack.name, &stack.uid, &labels) {
         return Err(Failure::NameTaken);
@@ -245,7 +254,7 @@ async fn take_back(
     if id.kind.starts_pods() {
         keep_count(&mut body, &live);
     }
-    context.writer.apply(&key.namespace, id, &body, false).await
+    writer.apply(&key.namespace, id, &body, false).await
 }
 
 /// What is noted down on a live object stays on it.

@@ -20,6 +20,9 @@ pub enum Failure {
     /// The server does not take it, and will not until something changes.
     #[error("{0}")]
     Refused(String),
+    /// Who writes lacks a right; that gives no event when it is granted.
+    #[error("{0}")]
+    Forbidden(String),
     /// Worth trying again after a while.
     #[error("{0}")]
     Transient(String),
@@ -48,6 +51,10 @@ impl Failure {
             403 if message.contains("because it is being terminated") => Failure::NamespaceGoing,
             // A definition that is taken away may come back.
             403 if message.contains("while custom resource definition is terminating") => Failure::Transient(message),
+            // The authorizer's words, and those of admission in its name; what else is forbidden, no right would help.
+            403 if message.contains("\" cannot ") || message.contains("cannot set blockOwnerDeletion") => {
+                Failure::Forbidden(message)
+            }
             400 | 403 | 405 | 406 | 413 | 415 | 422 => Failure::Refused(message),
             // What the server says of an unknown field or a duplicate key; trying again would not help (T14).
             500 if message.starts_with("failed to create typed patch object") => Failure::Refused(message),
@@ -78,7 +85,7 @@ mod tests {
 
     #[test]
     fn every_answer_has_its_class() {
-        use Failure::{Gone, NameTaken, NamespaceGoing, Refused, Stale, Transient};
+        use Failure::{Forbidden, Gone, NameTaken, NamespaceGoing, Refused, Stale, Transient};
         assert!(matches!(class(404, "", false), Gone));
         assert!(matches!(class(409, "", true), NameTaken));
         assert!(matches!(class(409, "", false), Stale));
@@ -91,6 +98,8 @@ mod tests {
         let going = "create not allowed while custom resource definition is terminating";
         assert!(matches!(class(403, going, true), Transient(_)));
         assert!(matches!(class(403, "exceeded quota", true), Refused(_)));
+        let lacks = r#"pods "x" is forbidden: User "system:serviceaccount:n:a" cannot delete resource "pods" in API group "" in the namespace "n""#;
+        assert!(matches!(class(403, lacks, false), Forbidden(_)));
         assert!(matches!(class(500, "failed to create typed patch object (...)", false), Refused(_)));
         for code in [401, 408, 429, 500, 502, 503, 504] {
             assert!(matches!(class(code, "later", true), Transient(_)), "{code}");

@@ -57,7 +57,7 @@ async fn patch(
     let patch = serde_json::from_value(json!(all)).map_err(|error| Failure::Refused(error.to_string()))?;
     let api = writer.children(&key.namespace, id);
     let params = PatchParams::default();
-    writer.bounded(false, async { api.patch(&id.name, &params, &Patch::<Value>::Json(patch)).await }).await.map(|_| ())
+    writer.act(false, async { api.patch(&id.name, &params, &Patch::<Value>::Json(patch)).await }).await.map(|_| ())
 }
 
 /// JSON pointers of the live items that have a name of ours under another key, and that others hold: what is ours alone goes with our apply.

@@ -16,6 +16,13 @@ use crate::ops::needs::LEASE;
 
 /// Annotation of the lease: the one namespace that its holder looks after. Without it, that is all of them.
 pub const WATCHES: &str = "appstack.dev/watch-namespace";
+/// Annotation of the lease: the labels of the stacks that its holder looks after. Without it, that is all of them.
+pub const SELECTOR: &str = "appstack.dev/selector";
+/// Label of the lease, by which it is found whatever its name.
+pub const LABEL: (&str, &str) = ("app.kubernetes.io/name", "appstack");
+
+/// Between looks of one that stands by: it takes over that much after the term at the latest, or after the lease was given back.
+const STANDING_BY: Duration = Duration::from_millis(600);
 
 /// A lease that may be held.
 pub struct Lock {
@@ -24,6 +31,7 @@ pub struct Lock {
     identity: String,
     term: Duration,
     watches: Option<String>,
+    selector: Option<String>,
     ops: Ops,
     /// The foreign lease as last seen, and since when it has not moved.
     seen: Option<(LeaseSpec, Instant)>,
@@ -63,7 +71,7 @@ impl Lock {
     pub fn new(client: Client, namespace: &str, name: &str, identity: &str, term: Duration) -> Self {
         let (name, identity) = (name.to_owned(), identity.to_owned());
         let api = Api::namespaced(client, namespace);
-        Lock { api, name, identity, term, watches: None, ops: Ops::default(), seen: None }
+        Lock { api, name, identity, term, watches: None, selector: None, ops: Ops::default(), seen: None }
     }
 
     /// Says there whether it is held, and what is wrong with it.
@@ -74,10 +82,10 @@ impl Lock {
         self
     }
 
-    /// Says on the lease which one namespace its holder looks after.
+    /// Says on the lease which stacks its holder looks after: those of one namespace, those of these labels.
     #[must_use]
-    pub fn watching(mut self, namespace: Option<String>) -> Self {
-        self.watches = namespace;
+    pub fn watching(mut self, namespace: Option<String>, selector: Option<String>) -> Self {
+        (self.watches, self.selector) = (namespace, selector);
         self
     }
 
@@ -90,6 +98,7 @@ impl Lock {
                 let asked = Instant::now();
                 let answer = timeout(pace, self.claim()).await;
                 self.report(&answer);
+                let leads = matches!(answer, Ok(Ok(true)));
                 match answer {
                     Ok(Ok(true)) => {
                         until.send_replace(Some(asked + self.term * 4 / 5));
@@ -103,7 +112,8 @@ impl Lock {
                         tracing::warn!(lease = self.name, "the API server did not answer in time to renew the lease");
                     }
                 }
-                tokio::select! { () = sleep(pace) => {}, () = until.closed() => break }
+                let next = if leads { pace } else { pace.min(STANDING_BY) };
+                tokio::select! { () = sleep(next) => {}, () = until.closed() => break }
             }
             if let Ok(Err(error)) = timeout(pace, self.release()).await {
                 tracing::warn!(%error, lease = self.name, "could not give the lease back");
@@ -154,10 +164,13 @@ impl Lock {
     }
 
     fn mark(&self, mut lease: Lease) -> Lease {
-        match &self.watches {
-            Some(namespace) => drop(lease.annotations_mut().insert(WATCHES.into(), namespace.clone())),
-            None => drop(lease.annotations_mut().remove(WATCHES)),
+        for (key, value) in [(WATCHES, &self.watches), (SELECTOR, &self.selector)] {
+            match value {
+                Some(value) => drop(lease.annotations_mut().insert(key.into(), value.clone())),
+                None => drop(lease.annotations_mut().remove(key)),
+            }
         }
+        lease.labels_mut().insert(LABEL.0.into(), LABEL.1.into());
         lease
     }
 

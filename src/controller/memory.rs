@@ -16,7 +16,7 @@ use crate::child::digest::Digest;
 use crate::child::{Child, ChildId, Kind};
 use crate::render::{Children, Wanted, render};
 use crate::rollout::{Body, Guard, Plan, Refusal, RefusalKind, Settled, Step, Until, Write};
-use crate::stack::{Problems, Stack, check, requests};
+use crate::stack::{Problems, Stack, check, problem_of_account, requests};
 
 /// Failures in a row after which one is worth a word in the status: a hiccup is over before anybody has read of it.
 const SAID_AFTER: u32 = 3;
@@ -72,6 +72,8 @@ struct Retry {
     due: Instant,
     /// What to say of it; nothing where the object has only moved on.
     message: Option<String>,
+    /// What was not done: `written`, or `deleted`.
+    deed: &'static str,
 }
 
 impl Memory {
@@ -86,10 +88,20 @@ impl Memory {
         }
         self.retries.clear(); // what failed before may go well now
         self.amiss = None;
-        let model = check(written, options.max_pod_security).map(|stack| {
+        let checked = match problem_of_account(written, options.apply_as, options.own_user.as_deref()) {
+            Some(problems) => Err(problems),
+            None => check(written, options.max_pod_security),
+        };
+        let model = checked.map(|stack| {
             let children = render(&stack, &options.rendering);
             (stack, children)
         });
+        let account = |model: &Result<(Stack, Children), Problems>| {
+            model.as_ref().ok().and_then(|(stack, _)| stack.apply_as.clone())
+        };
+        if self.rendered.as_ref().is_some_and(|before| account(&before.model) != account(&model)) {
+            self.refusals.clear(); // another one may do it
+        }
         if let Ok((_, wanted)) = &model {
             self.settled.retain(|id, _| wanted.contains_key(id));
             self.workloads.retain(|id| wanted.contains_key(id));
@@ -139,7 +151,14 @@ impl Memory {
             Failure::Gone | Failure::Stale => None,
             other => Some(other.to_string()),
         };
-        self.retries.insert(id.clone(), Retry { failures, due, message });
+        self.retries.insert(id.clone(), Retry { failures, due, message, deed: "written" });
+    }
+
+    /// A delete is not to be tried again before `after`, and that is said at once: it takes somebody to grant the right.
+    pub(super) fn may_not_delete(&mut self, id: &ChildId, message: String, after: Duration) {
+        let due = Instant::now() + after;
+        let retry = Retry { failures: SAID_AFTER, due, message: Some(message), deed: "deleted" };
+        self.retries.insert(id.clone(), retry);
     }
 
     /// Refusals that are not due again by `now`, which is one instant for a whole round: what is not due at its beginning is due at its end at the
@@ -231,7 +250,7 @@ impl Memory {
     /// What keeps failing, to be said of the services that it concerns.
     pub(super) fn notes(&self) -> impl Iterator<Item = (ChildId, Refusal)> {
         self.retries.iter().filter(|(_, retry)| retry.failures >= SAID_AFTER).filter_map(|(id, retry)| {
-            let message = format!("{id} could not be written, and is tried again: {}", retry.message.as_ref()?);
+            let message = format!("{id} could not be {}, and is tried again: {}", retry.deed, retry.message.as_ref()?);
             Some((id.clone(), Refusal { kind: RefusalKind::Transient, message, wanted: Digest::default() }))
         })
     }

@@ -3,6 +3,7 @@
 //! Read in the order of the flow: [`watch`](self) feeds the [`store`], a difference wakes a stack in the [`queue`], [`reconcile`] looks at it,
 //! `apply` and `prune` write through the one [`writer`] that may, `publish` says how it stands.
 
+mod account;
 mod apply;
 mod backoff;
 mod error;

@@ -191,6 +191,12 @@ impl Publisher {
     }
 
     async fn record(&self, key: &StackKey, reference: &ObjectReference, event: report::Event) {
+        let service = event.service.as_deref();
+        if event.warning {
+            tracing::warn!(stack = %key, service, reason = event.reason, note = event.note, "told");
+        } else {
+            tracing::info!(stack = %key, service, reason = event.reason, note = event.note, "told");
+        }
         let type_ = if event.warning { EventType::Warning } else { EventType::Normal };
         // Repeats are counted per related object: each service must have its own, or all but the first note are lost.
         let secondary = event.service.map(|service| ObjectReference {

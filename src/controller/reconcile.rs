@@ -148,7 +148,7 @@ async fn roll_out(
                 memory.rests(wanted, &children);
             }
             let deletes = ripe(&plan, stack, wanted).filter(|delete| !memory.is_waiting(&delete.id, now)).collect();
-            prune(context, key, deletes, memory).await;
+            prune(context, (key, stack), deletes, memory).await;
             plan.refusals.extend(memory.notes());
             // Writes that are left over are tried again after a while, since nothing else may wake us.
             let deadline = plan.again.and_then(|at| Some(now + Duration::try_from(at.duration_since(time)).ok()?));

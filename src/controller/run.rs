@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
+use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -20,10 +21,12 @@ use super::store::{StackKey, Store};
 use super::watch;
 use super::writer::Writer;
 use crate::api::PodSecurity;
+use crate::child::digest::Digest;
 use crate::ops::Ops;
 use crate::ops::metrics::Pass;
 use crate::ops::needs::SilenceOf;
 use crate::render::Settings;
+use crate::stack::ApplyAs;
 
 /// Stacks looked at at once.
 const WINDOW: usize = 8;
@@ -35,6 +38,8 @@ const DRAIN: Duration = Duration::from_secs(4);
 pub struct Options {
     /// Only this namespace; none: all.
     pub watch_namespace: Option<String>,
+    /// Only stacks whose labels match; none: all. Others are looked after by other operators, each of whom has a lease of its own.
+    pub selector: Option<String>,
     /// Where the lease is kept.
     pub lease_namespace: String,
     /// Who we are among replicas.
@@ -47,6 +52,10 @@ pub struct Options {
     pub refusal_retry: Duration,
     /// The highest Pod Security level a stack may ask for.
     pub max_pod_security: PodSecurity,
+    /// Whether stacks may say in whose name they are written.
+    pub apply_as: ApplyAs,
+    /// Who the operator is to the API server; none where it may not ask.
+    pub own_user: Option<String>,
     /// What flags say about rendering.
     pub rendering: Settings,
 }
@@ -62,10 +71,16 @@ pub enum RunError {
 /// Name of the lease.
 pub const LEASE: &str = "appstack-operator";
 
+/// Name of the lease of those who look after the stacks that match a selector.
+pub fn lease_name(selector: Option<&str>) -> String {
+    selector.map_or_else(|| LEASE.to_owned(), |selector| format!("{LEASE}-{}", Digest::of(&json!(selector)).hex8()))
+}
+
 /// Runs until `stop` resolves or the lease is lost. Running passes are given a few seconds to end, and the lease is given back.
 pub async fn run(client: Client, options: Options, ops: Ops, stop: impl Future<Output = ()>) -> Result<(), RunError> {
-    let lock = Lock::new(client.clone(), &options.lease_namespace, LEASE, &options.identity, options.lease_term)
-        .watching(options.watch_namespace.clone())
+    let name = lease_name(options.selector.as_deref());
+    let lock = Lock::new(client.clone(), &options.lease_namespace, &name, &options.identity, options.lease_term)
+        .watching(options.watch_namespace.clone(), options.selector.clone())
         .reporting_to(ops.clone());
     let (mut leadership, lease) = lock.hold();
     tokio::pin!(stop);
@@ -83,7 +98,7 @@ pub async fn run(client: Client, options: Options, ops: Ops, stop: impl Future<O
     ops.metrics.collect(Box::new(SilenceOf(ops.needs.clone())));
     ops.metrics.collect(Box::new(Standings(context.store.clone())));
     // A stand-by watches too, so that it can take over at once.
-    let watches = watch::start(&client, context.options.watch_namespace.as_deref(), &context, &wakes);
+    let watches = watch::start(&client, &context, &wakes);
     tracing::info!(identity = context.options.identity, "waiting for the lease");
     tokio::select! {
         () = leadership.gained() => tracing::info!("leading"),
@@ -123,7 +138,7 @@ pub async fn run(client: Client, options: Options, ops: Ops, stop: impl Future<O
             Some((key, why)) = woken.recv() => queue.wake(key, why, Instant::now()),
             Some(Ok((key, outcome))) = passes.join_next() => queue.finish(key, outcome, jitter(), Instant::now()),
             () = sleep_until(timer) => {}
-            () = leadership.lost() => break Err(RunError::LeaseLost(LEASE.into())),
+            () = leadership.lost() => break Err(RunError::LeaseLost(name)),
             () = &mut stop => break Ok(()),
         }
     };

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::error::Failure;
 use super::memory::Memory;
-use super::prune::prune;
+use super::prune::{Pruned, prune};
 use super::queue::Outcome;
 use super::reconcile::Context;
 use super::store::{StackKey, Written};
@@ -93,7 +93,12 @@ async fn take_down(
         let deletes: Vec<_> = down.deletes.iter().filter(|delete| !memory.is_waiting(&delete.id, now)).collect();
         if !deletes.is_empty() && rounds < ROUNDS {
             rounds += 1;
-            prune(context, key, deletes, memory).await;
+            let pruned = prune(context, (key, stack), deletes, memory).await;
+            if let (Pruned::Forbidden, Some(account)) = (pruned, &stack.apply_as) {
+                // The account may be gone by now, and nobody would ever let the stack go. What is left is the garbage collector's.
+                tracing::warn!(stack = %key, account, "spec.applyAs may not delete what the stack is made of: it goes without an order");
+                return release(context, key, seen).await;
+            }
             continue;
         }
         if down.is_over() {

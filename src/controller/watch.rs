@@ -18,7 +18,7 @@ use super::queue::Why;
 use super::reconcile::Context;
 use super::store::{StackKey, Written};
 use crate::child::{Child, Kind, labels};
-use crate::ops::needs::{self, STACKS};
+use crate::ops::needs::{self, NEIGHBOURS, STACKS};
 
 /// A watch that went quiet behind a load balancer is noticed after this long.
 const WATCH_SECONDS: u32 = 200;
@@ -41,12 +41,8 @@ const NEWS: [&str; 3] = [
 pub(super) type Wake = (StackKey, Why);
 
 /// Starts every watch; each feeds the store and wakes the stacks that have something new. They go on, with back-off, until dropped.
-pub(super) fn start(
-    client: &Client,
-    namespace: Option<&str>,
-    context: &Arc<Context>,
-    wakes: &UnboundedSender<Wake>,
-) -> JoinSet<()> {
+pub(super) fn start(client: &Client, context: &Arc<Context>, wakes: &UnboundedSender<Wake>) -> JoinSet<()> {
+    let (namespace, selector) = (context.options.watch_namespace.as_deref(), context.options.selector.as_deref());
     let mut watches = JoinSet::new();
     context.ops.needs.expect(STACKS);
     for kind in Kind::ALL {
@@ -74,32 +70,56 @@ pub(super) fn start(
         };
         watches.spawn(hear(api, fields, context.clone(), wakes.clone()));
     }
-    let api: Api<Written> = match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
-    let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
-    let (context, wakes) = (context.clone(), wakes.clone());
-    watches.spawn(async move {
-        let mut events = watcher(api, config)
-            .inspect_err(|error| tracing::warn!(kind = "AppStack", %error, "watch interrupted; is the CustomResourceDefinition installed?"))
-            .default_backoff()
-            .boxed();
-        while let Some(event) = events.next().await {
-            let event = match event {
-                Ok(event) => event,
-                Err(error) => {
-                    context.ops.needs.lacks(STACKS, needs::lack(STACKS, &error));
-                    continue;
-                }
-            };
-            heard(&context, STACKS, &event);
-            for stack in context.store.stack_event(event) {
-                let _ = wakes.send((stack, Why::Spec));
-            }
+    let stacks = || -> Api<Written> {
+        match namespace {
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
         }
-    });
+    };
+    if let Some(selector) = selector {
+        // Ours may wait for those of others.
+        context.store.is_one_of_several();
+        context.ops.needs.expect(NEIGHBOURS);
+        watches.spawn(tell(stacks(), None, NEIGHBOURS, context.clone(), wakes.clone()));
+        watches.spawn(tell(stacks(), Some(selector.to_owned()), STACKS, context.clone(), wakes.clone()));
+    } else {
+        watches.spawn(tell(stacks(), None, STACKS, context.clone(), wakes.clone()));
+    }
     watches
+}
+
+/// Feeds the store with stacks: ours, or all as the neighbours of ours.
+async fn tell(
+    api: Api<Written>,
+    selector: Option<String>,
+    name: &'static str,
+    context: Arc<Context>,
+    wakes: UnboundedSender<Wake>,
+) {
+    let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
+    let config = match &selector {
+        Some(selector) => config.labels(selector),
+        None => config,
+    };
+    let mut events = watcher(api, config)
+        .inspect_err(|error| tracing::warn!(kind = name, %error, "watch interrupted; is the CustomResourceDefinition installed?"))
+        .default_backoff()
+        .boxed();
+    while let Some(event) = events.next().await {
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => {
+                context.ops.needs.lacks(name, needs::lack(STACKS, &error));
+                continue;
+            }
+        };
+        heard(&context, name, &event);
+        let woken =
+            if name == STACKS { context.store.stack_event(event) } else { context.store.neighbour_event(&event) };
+        for stack in woken {
+            let _ = wakes.send((stack, Why::Spec));
+        }
+    }
 }
 
 /// Feeds the store with the objects of a kind, for as long as the cluster knows it. True if it did.

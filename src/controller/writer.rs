@@ -9,11 +9,13 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
+use super::account::{Accounts, Actor};
 use super::error::Failure;
 use super::lease::Leadership;
 use super::store::Written;
 use crate::api::{API_VERSION, AppStack, AppStackStatus};
 use crate::child::{Child, ChildId, MANAGER};
+use crate::stack::Stack;
 
 /// Longest any call may take.
 const CALL: Duration = Duration::from_secs(10);
@@ -32,12 +34,22 @@ const TEARDOWN_MANAGER: &str = "appstack-teardown";
 pub struct Writer {
     client: Client,
     leadership: Leadership,
+    accounts: Accounts,
+    /// In whose name children are written; none: the operator's own.
+    actor: Option<Actor>,
 }
 
 impl Writer {
     /// Writes with this client while that leadership lasts.
     pub fn new(client: Client, leadership: Leadership) -> Self {
-        Writer { client, leadership }
+        Writer { client, leadership, accounts: Accounts::default(), actor: None }
+    }
+
+    /// The same for one stack, whose children it writes and deletes in the name of the account that the stack names. What is read, the stack itself, its status
+    /// and its finalizer stay the operator's.
+    pub(super) fn acting_for(&self, stack: &Stack) -> Self {
+        let actor = stack.apply_as.as_ref().map(|name| self.accounts.actor(&self.client, &stack.namespace, name));
+        Writer { actor, ..self.clone() }
     }
 
     /// Server-side apply of a guarded body. `absent`: the guard wants that there is no such object.
@@ -50,7 +62,7 @@ impl Writer {
     ) -> Result<Child, Failure> {
         let params = PatchParams::apply(MANAGER).force();
         let api = self.children(namespace, id);
-        self.bounded(absent, async { api.patch(&id.name, &params, &Patch::Apply(body)).await }).await
+        self.act(absent, async { api.patch(&id.name, &params, &Patch::Apply(body)).await }).await
     }
 
     /// Sets only the count of pods.
@@ -58,7 +70,7 @@ impl Writer {
         let body = json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": id.name, "namespace": namespace}, "spec": {"replicas": count}});
         let params = PatchParams::apply(REPLICAS_MANAGER).force();
         let api = self.children(namespace, id);
-        self.bounded(false, async { api.patch_scale(&id.name, &params, &Patch::Apply(&body)).await }).await.map(|_| ())
+        self.act(false, async { api.patch_scale(&id.name, &params, &Patch::Apply(&body)).await }).await.map(|_| ())
     }
 
     /// Deletes exactly this object, at exactly this version, with or without what it owns. True if it is gone already, false if it is on its way out.
@@ -74,7 +86,7 @@ impl Writer {
         let params = if orphan { DeleteParams::orphan() } else { DeleteParams::background() };
         let params = params.preconditions(preconditions);
         let api = self.children(namespace, id);
-        match self.bounded(false, async { api.delete(&id.name, &params).await }).await {
+        match self.act(false, async { api.delete(&id.name, &params).await }).await {
             Ok(Either::Left(object)) => Ok(!object.is_going()),
             Ok(Either::Right(_)) | Err(Failure::Gone) => Ok(true),
             Err(other) => Err(other),
@@ -83,7 +95,7 @@ impl Writer {
 
     /// One look at an object, whosever it is.
     pub(super) async fn look(&self, namespace: &str, id: &ChildId) -> Result<Option<Child>, Failure> {
-        let api = self.children(namespace, id);
+        let api: Api<Child> = Api::namespaced_with(self.client.clone(), namespace, &id.kind);
         self.bounded(false, async { api.get_opt(&id.name).await }).await
     }
 
@@ -152,8 +164,18 @@ impl Writer {
         }
     }
 
+    /// To write them.
     pub(super) fn children(&self, namespace: &str, id: &ChildId) -> Api<Child> {
-        Api::namespaced_with(self.client.clone(), namespace, &id.kind)
+        let client = self.actor.as_ref().map_or(&self.client, |actor| &actor.client);
+        Api::namespaced_with(client.clone(), namespace, &id.kind)
+    }
+
+    /// A write of a child.
+    pub(super) async fn act<T>(&self, absent: bool, call: impl Future<Output = kube::Result<T>>) -> Result<T, Failure> {
+        self.bounded(absent, call).await.map_err(|failure| match &self.actor {
+            Some(actor) => actor.explained(failure),
+            None => failure,
+        })
     }
 
     pub(super) async fn bounded<T>(

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::crd::crd;
-use super::rbac::{USERS, in_cluster, in_namespaces, labels, of_lease, on_stacks};
+use super::rbac::{USERS, in_cluster, in_namespaces, labels, of_lease, on_stacks, to_act_as};
+use crate::stack::ApplyAs;
 
 /// Where the operator runs unless told otherwise.
 pub const NAMESPACE: &str = "appstack-system";
@@ -22,6 +23,8 @@ pub struct Install {
     pub namespace: String,
     /// The one namespace that it looks after, with rights there and nowhere else; none: all of them.
     pub watches: Option<String>,
+    /// Whether stacks may name a service account that it acts as: only then it may impersonate.
+    pub apply_as: ApplyAs,
     /// Its image.
     pub image: String,
 }
@@ -29,7 +32,7 @@ pub struct Install {
 impl Default for Install {
     fn default() -> Self {
         let image = concat!("ghcr.io/appstack-dev/appstack:", env!("CARGO_PKG_VERSION"));
-        Install { namespace: NAMESPACE.into(), watches: None, image: image.into() }
+        Install { namespace: NAMESPACE.into(), watches: None, apply_as: ApplyAs::Off, image: image.into() }
     }
 }
 
@@ -38,18 +41,15 @@ impl Install {
     /// than that has both already.
     pub fn objects(&self) -> Vec<Value> {
         let mut objects = vec![crd()];
+        let acting = if self.apply_as == ApplyAs::Off { Vec::new() } else { to_act_as() };
+        let in_namespaces = [in_namespaces(), acting].concat();
         match &self.watches {
             None => {
                 objects.insert(0, self.own_namespace());
-                objects.extend(self.granted(
-                    "ClusterRole",
-                    None,
-                    "appstack",
-                    &[in_namespaces(), in_cluster()].concat(),
-                ));
+                objects.extend(self.granted("ClusterRole", None, "appstack", &[in_namespaces, in_cluster()].concat()));
                 objects.extend(users());
             }
-            Some(watched) => objects.extend(self.granted("Role", Some(watched), "appstack", &in_namespaces())),
+            Some(watched) => objects.extend(self.granted("Role", Some(watched), "appstack", &in_namespaces)),
         }
         objects.extend(self.granted("Role", Some(&self.namespace), "appstack-lease", &of_lease()));
         objects.push(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": self.meta("appstack")}));
@@ -122,6 +122,11 @@ impl Install {
         // The kubelet fills it in, so that a namespace transformer of kustomize needs to know nothing of arguments.
         const HERE: &str = "$(POD_NAMESPACE)";
         let mut args = vec!["run".to_owned(), format!("--listen=0.0.0.0:{PORT}"), format!("--lease-namespace={HERE}")];
+        args.extend(match self.apply_as {
+            ApplyAs::Off => None,
+            ApplyAs::Allowed => Some("--apply-as=allowed".to_owned()),
+            ApplyAs::Required => Some("--apply-as=required".to_owned()),
+        });
         args.extend(
             self.watches.iter().map(|watched| {
                 format!("--watch-namespace={}", if *watched == self.namespace { HERE } else { watched })
@@ -204,6 +209,19 @@ mod tests {
             args.contains("--watch-namespace=shop") && args.contains("--lease-namespace=$(POD_NAMESPACE)"),
             "{args}"
         );
+    }
+
+    #[test]
+    fn who_may_act_as_others_was_told_to() {
+        for watches in [None, Some("shop".to_owned())] {
+            for apply_as in [ApplyAs::Off, ApplyAs::Allowed, ApplyAs::Required] {
+                let all = Install { watches: watches.clone(), apply_as, ..Install::default() }.objects();
+                let count = all.iter().filter(|object| object.to_string().contains("impersonate")).count();
+                assert_eq!(count, usize::from(apply_as != ApplyAs::Off), "{apply_as:?}");
+                let flag = all.iter().any(|object| object.to_string().contains("--apply-as="));
+                assert_eq!(flag, apply_as != ApplyAs::Off);
+            }
+        }
     }
 
     #[test]

@@ -15,6 +15,8 @@ use prometheus_client::metrics::gauge::Gauge;
 pub const LEASE: &str = "Lease";
 /// The row of the stacks.
 pub const STACKS: &str = "AppStack";
+/// The row of all stacks, where only some are looked after.
+pub const NEIGHBOURS: &str = "AppStack of any label";
 
 /// Each need by name (a kind that is watched, or the lease), and how it stands.
 #[derive(Debug, Default)]

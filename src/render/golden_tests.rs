@@ -156,8 +156,11 @@ fn rendering_twice_gives_the_same_bytes() {
     }
 }
 
-/// Fields that nothing can set, and why.
-const NEVER_SET: [(&str, &str); 1] = [("spec.services.*.podTemplatePatch.spec.", "a patch may not set them")];
+/// Fields that no feature sets, and why.
+const NEVER_SET: [(&str, &str); 2] = [
+    ("spec.services.*.podTemplatePatch.spec.", "a patch may not set them"),
+    ("spec.applyAs", "it says who writes the objects, and nothing of what they are"),
+];
 
 /// What of a schema some written value sets, what one that could does not, and which words of an enum were never used.
 #[derive(Default)]

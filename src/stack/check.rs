@@ -91,6 +91,7 @@ pub fn check(written: &AppStack, most: PodSecurity) -> Result<Stack, Problems> {
         isolation: spec.isolation.unwrap_or_default(),
         stopped: spec.stopped.unwrap_or_default(),
         teardown: spec.teardown.unwrap_or_default(),
+        apply_as: spec.apply_as.clone(),
         depends_on: spec.depends_on.keys().cloned().collect(),
         networks: joined(&services, spec),
         configs,

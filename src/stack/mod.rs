@@ -2,6 +2,7 @@
 //!
 //! Pure. [`check`] is the only way in, for the operator and for the command line alike; renderers take nothing else.
 
+mod account;
 mod check;
 mod configs;
 pub mod definition;
@@ -25,6 +26,7 @@ mod ties;
 mod update;
 mod volumes;
 
+pub use account::{ApplyAs, problem_of_account};
 pub use check::check;
 pub use model::{
     Autoscale, Claim, Config, EnvFrom, EnvSource, EnvVar, Health, Job, Mount, Need, Network, Placement, Pods, Populate,

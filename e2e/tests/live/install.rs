@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::stacks::{SOON, one_of_each};
 
-fn manifests(args: &[&str]) -> Vec<Value> {
+pub fn manifests(args: &[&str]) -> Vec<Value> {
     let printed = Command::new(appstack()).arg("manifests").args(args).output().expect("appstack manifests");
     assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
     e2e::space::documents(&String::from_utf8_lossy(&printed.stdout))
@@ -27,7 +27,7 @@ fn api(t: &Live, object: &Value) -> Api<DynamicObject> {
     }
 }
 
-async fn apply(t: &Live, object: &Value, dry_run: bool) {
+pub async fn apply(t: &Live, object: &Value, dry_run: bool) {
     let how = PatchParams {
         dry_run,
         field_validation: Some(ValidationDirective::Strict),

@@ -2,6 +2,7 @@
 //! would link the whole client again. Each test says which line of the promise it proves.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // tests
 
+mod apply_as;
 mod autoscale;
 mod backup;
 mod bad_input;
@@ -24,6 +25,7 @@ mod modes;
 mod names;
 mod needs;
 mod neighbours;
+mod operators;
 mod order;
 mod ownership;
 mod pod_security;
@@ -31,6 +33,7 @@ mod probes;
 mod publish;
 mod quiet;
 mod reach;
+mod rights;
 mod routes;
 mod samples;
 mod scaling;

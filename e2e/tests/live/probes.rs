@@ -12,12 +12,12 @@ use serde_json::json;
 use crate::stacks::{SOON, operator_has_looked, service, stack};
 
 /// Where the operator of a test answers: a port that nobody had a moment ago.
-fn free() -> SocketAddr {
+pub fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
 }
 
 /// The status code and the text of an answer.
-fn get(address: SocketAddr, path: &str) -> Result<(u16, String), String> {
+pub fn get(address: SocketAddr, path: &str) -> Result<(u16, String), String> {
     let mut stream = TcpStream::connect(address).map_err(|e| e.to_string())?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).map_err(|e| e.to_string())?;
     write!(stream, "GET {path} HTTP/1.0\r\n\r\n").map_err(|e| e.to_string())?;
@@ -28,7 +28,7 @@ fn get(address: SocketAddr, path: &str) -> Result<(u16, String), String> {
     Ok((code, body.to_owned()))
 }
 
-async fn answers(address: SocketAddr, code: u16, words: &str) -> String {
+pub async fn answers(address: SocketAddr, code: u16, words: &str) -> String {
     eventually(SOON, &format!("/readyz to answer {code} with '{words}'"), async || match get(address, "/readyz") {
         Ok((seen, text)) if seen == code && text.contains(words) => Ok(text),
         other => Err(format!("{other:?}")),

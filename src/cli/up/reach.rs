@@ -10,7 +10,8 @@ use kube::{Api, Client, ResourceExt};
 use tokio::time::{Instant, sleep};
 
 use crate::api::{API_VERSION, AppStack};
-use crate::controller::{LEASE, lease::WATCHES};
+use crate::controller::LEASE;
+use crate::controller::lease::{LABEL, WATCHES};
 
 /// The one command that makes a cluster know stacks and looks after them.
 pub(super) const INSTALL: &str = "appstack crd | kubectl apply --server-side -f - && appstack run";
@@ -79,10 +80,12 @@ pub(super) async fn without_class(client: &Client, stack: &AppStack) -> Vec<Stri
 
 /// The leases that somebody holds who looks after this namespace; none if the caller may not see them.
 async fn held(client: &Client, namespace: &str) -> kube::Result<Option<Vec<Lease>>> {
-    let named = ListParams::default().fields(&format!("metadata.name={LEASE}"));
+    // One for each shard, where there are several.
+    let named = ListParams::default().labels(&format!("{}={}", LABEL.0, LABEL.1));
     let here = Api::<Lease>::namespaced(client.clone(), namespace);
     let leases = match Api::<Lease>::all(client.clone()).list(&named).await {
         Ok(list) => list.items,
+        // Who may see one is not always who may list.
         Err(kube::Error::Api(status)) if status.code == 403 => match here.get_opt(LEASE).await {
             Ok(Some(lease)) => vec![lease],
             Ok(None) => return Ok(None),

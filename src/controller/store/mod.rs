@@ -83,6 +83,16 @@ impl Store {
         self.watched(|inner| inner.stacks.event(event))
     }
 
+    /// Stacks of other operators are told apart from now on ([`Store::neighbour_event`]).
+    pub fn is_one_of_several(&self) {
+        self.lock().stacks.is_one_of_several();
+    }
+
+    /// Takes in one event of the watch of all stacks, where [`Store::stack_event`] tells of some only; returns those of ours that wait for the one that has changed.
+    pub fn neighbour_event(&self, event: &Event<Written>) -> Vec<StackKey> {
+        self.watched(|inner| inner.stacks.overhear(event))
+    }
+
     /// Takes in an event of the API about some object; returns the stack to which it is news.
     pub fn hear(&self, event: v1::Event) -> Option<StackKey> {
         self.lock().children.hear(News::of(event)?)

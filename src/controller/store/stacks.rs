@@ -16,11 +16,23 @@ pub(super) struct Stacks {
     warm: bool,
     /// By namespace, as the watch tells it: answers to our own writes wake nobody, and so must not be what a later event is compared with.
     neighbours: HashMap<String, Arc<Neighbours>>,
+    /// Where only some stacks are ours, a watch of its own tells of neighbours.
+    overheard: Option<Overheard>,
+}
+
+/// How far all stacks are known.
+#[derive(Default)]
+struct Overheard {
+    listed: Option<HashSet<StackKey>>,
+    warm: bool,
 }
 
 impl Stacks {
     /// Takes in one event; returns the stacks to which it is news, those that wait for the one that has changed among them.
     pub(super) fn event(&mut self, event: Event<Written>) -> Vec<StackKey> {
+        if self.overheard.is_some() {
+            return self.take_in(event);
+        }
         let mut woken = match &event {
             Event::Apply(stack) | Event::InitApply(stack) => self.meet(&key_of(stack), Some(neighbour(stack))),
             Event::Delete(stack) => self.meet(&key_of(stack), None),
@@ -34,6 +46,40 @@ impl Stacks {
         }
         woken.retain(|key| !changed.contains(key));
         changed.into_iter().chain(woken).collect()
+    }
+
+    pub(super) fn is_one_of_several(&mut self) {
+        self.overheard = Some(Overheard::default());
+    }
+
+    /// Takes in one event of the watch of all stacks; returns those of ours that wait for the one that has changed.
+    pub(super) fn overhear(&mut self, event: &Event<Written>) -> Vec<StackKey> {
+        let known = self.overheard.get_or_insert_default();
+        let mut woken = match event {
+            Event::Init => {
+                known.listed = Some(HashSet::new());
+                Vec::new()
+            }
+            Event::InitApply(stack) => {
+                if let Some(listed) = &mut known.listed {
+                    listed.insert(key_of(stack));
+                }
+                self.meet(&key_of(stack), Some(neighbour(stack)))
+            }
+            Event::Apply(stack) => self.meet(&key_of(stack), Some(neighbour(stack))),
+            Event::Delete(stack) => self.meet(&key_of(stack), None),
+            Event::InitDone => {
+                known.warm = true;
+                let listed = known.listed.take().unwrap_or_default();
+                let all = self.neighbours.iter().flat_map(|(namespace, names)| {
+                    names.keys().map(|name| StackKey { namespace: namespace.clone(), name: name.clone() })
+                });
+                let lost: Vec<StackKey> = all.filter(|key| !listed.contains(key)).collect();
+                lost.iter().flat_map(|key| self.meet(key, None)).collect()
+            }
+        };
+        woken.retain(|key| self.seen.contains_key(key));
+        woken
     }
 
     /// The stacks of a namespace, as those who wait for them see them.
@@ -128,7 +174,7 @@ impl Stacks {
     }
 
     pub(super) fn is_warm(&self) -> bool {
-        self.warm
+        self.warm && self.overheard.as_ref().is_none_or(|known| known.warm)
     }
 
     fn replace(&mut self, stack: Written) -> Vec<StackKey> {
@@ -248,6 +294,29 @@ mod tests {
         assert!(apply(waiting("web", 6, &["db"], false)).is_empty(), "nobody waits for this one");
         assert_eq!(names(store.stack_event(Event::Delete(waiting("db", 7, &[], true)))), ["db", "web"]);
         assert!(!store.neighbours("n").contains_key("db"));
+    }
+
+    #[test]
+    fn stacks_of_others_are_neighbours_and_no_more() {
+        let store = Store::default();
+        store.is_one_of_several();
+        let ours = |event: Event<Written>| names(store.stack_event(event));
+        let all = |event: Event<Written>| names(store.neighbour_event(&event));
+        for event in [Event::Init, Event::InitApply(waiting("web", 1, &["db"], true)), Event::InitDone] {
+            ours(event);
+        }
+        assert!(!store.lock().stacks.is_warm(), "what is not seen would be taken for absent");
+        all(Event::Init);
+        all(Event::InitApply(waiting("web", 1, &["db"], true)));
+        assert_eq!(all(Event::InitApply(waiting("db", 2, &[], false))), ["web"], "it is there");
+        all(Event::InitDone);
+        assert!(store.lock().stacks.is_warm());
+        assert_eq!(all(Event::Apply(waiting("db", 3, &[], true))), ["web"], "it is Ready");
+        assert_eq!(store.stacks().len(), 1, "and not ours");
+        // Another label, another operator.
+        assert_eq!(ours(Event::Delete(waiting("web", 4, &["db"], true))), ["web"]);
+        assert!(store.stacks().is_empty() && store.neighbours("n").contains_key("web"));
+        assert!(all(Event::Delete(waiting("db", 5, &[], true))).is_empty(), "nobody of ours waits for it");
     }
 
     #[test]

@@ -24,6 +24,7 @@ use crate::controller::store::{StackKey, Store};
 use crate::controller::writer::Writer;
 use crate::ops::Ops;
 use crate::render::Settings;
+use crate::stack::ApplyAs;
 
 /// Where the namespace is kept.
 pub(super) const NAMESPACE: &str = "/api/v1/namespaces/n";
@@ -247,12 +248,15 @@ pub(super) fn context(client: Client, until: Option<Instant>) -> Context {
         writer,
         options: Options {
             watch_namespace: None,
+            selector: None,
             lease_namespace: "n".into(),
             identity: "test".into(),
             lease_term: Duration::from_secs(15),
             conflict_retry: Duration::from_secs(15),
             refusal_retry: Duration::from_secs(30),
             max_pod_security: PodSecurity::Baseline,
+            apply_as: ApplyAs::Allowed,
+            own_user: None,
             rendering: Settings::default(),
         },
         memories: Mutex::default(),

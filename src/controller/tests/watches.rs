@@ -51,9 +51,11 @@ fn listing(list: impl Fn(&str) -> Result<Vec<Value>, u16> + Clone + Send + 'stat
         }
     });
     let client = Client::new(service, "n");
-    let context = Arc::new(context(client.clone(), Some(Instant::now() + Duration::from_secs(3600))));
+    let mut context = context(client.clone(), Some(Instant::now() + Duration::from_secs(3600)));
+    context.options.watch_namespace = Some("n".into());
+    let context = Arc::new(context);
     let (wakes, woken) = mpsc::unbounded_channel();
-    let watches = watch::start(&client, Some("n"), &context, &wakes);
+    let watches = watch::start(&client, &context, &wakes);
     Watching { context, woken, asked, _watches: watches }
 }
 

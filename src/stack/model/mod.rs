@@ -34,6 +34,8 @@ pub struct Stack {
     pub stopped: bool,
     /// How it goes when it is deleted.
     pub teardown: Teardown,
+    /// The service account in whose name it is written; none: the operator's own.
+    pub apply_as: Option<String>,
     /// Stacks of its namespace that it waits for.
     pub depends_on: BTreeSet<String>,
     /// Its services, less those that are off by profile.
