@@ -17,6 +17,9 @@ use crate::ops::needs::LEASE;
 /// Annotation of the lease: the one namespace that its holder looks after. Without it, that is all of them.
 pub const WATCHES: &str = "appstack.dev/watch-namespace";
 
+/// Annotation of the lease: the version of its holder.
+pub const VERSION: &str = "appstack.dev/version";
+
 /// A lease that may be held.
 pub struct Lock {
     api: Api<Lease>,
@@ -154,6 +157,7 @@ impl Lock {
     }
 
     fn mark(&self, mut lease: Lease) -> Lease {
+        lease.annotations_mut().insert(VERSION.into(), env!("CARGO_PKG_VERSION").into());
         match &self.watches {
             Some(namespace) => drop(lease.annotations_mut().insert(WATCHES.into(), namespace.clone())),
             None => drop(lease.annotations_mut().remove(WATCHES)),
