@@ -7,8 +7,9 @@ use appstack::cli::{
     kustomize_config, logs, manifests, port_forward, ps, render, restart, rollback, run, scale, status, suspend, tree,
     up, validate, wait,
 };
+use appstack::cli::{complete, completion, plugin, version};
 use appstack::generate;
-use clap::{Parser, Subcommand};
+use clap::{Command as Clap, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -53,6 +54,10 @@ enum Command {
     Check(check::CheckArgs),
     KustomizeConfig(kustomize_config::KustomizeConfigArgs),
     Explain(explain::Args),
+    Version(version::VersionArgs),
+    Completion(completion::CompletionArgs),
+    #[command(hide = true)]
+    Man(completion::ManArgs),
     Schema(compose_schema::Args),
     /// Print the CustomResourceDefinition
     Crd,
@@ -65,8 +70,18 @@ enum Command {
     Manifests(manifests::ManifestsArgs),
 }
 
+/// The command as whoever has called knows it.
+fn command() -> Clap {
+    plugin::for_caller(Cli::command())
+}
+
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    if plugin::caller() == plugin::Caller::KubectlCompletion {
+        return answer(&complete::for_kubectl(Cli::command, std::env::args_os().skip(1).collect()));
+    }
+    complete::for_shell(Cli::command);
+    let cli = Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit());
+    match cli.command {
         Command::Run(args) => run::run(*args),
         Command::Validate(args) => validate::run(&args),
         Command::Render(args) => render::run(&args),
@@ -95,6 +110,9 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::KustomizeConfig(args) => kustomize_config::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Version(args) => version::run(&args),
+        Command::Completion(args) => completion::run(&args, &Cli::command()),
+        Command::Man(args) => completion::man(&args, Cli::command()),
         Command::Schema(args) => compose_schema::run(&args),
         Command::Crd => generated(generate::crd_yaml(), "CustomResourceDefinition"),
         Command::Rbac { chart: false } => generated(generate::rbac_yaml(), "ClusterRole"),

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::answer;
 use super::family;
 use super::look::columns;
+use super::plugin::in_words_of_caller;
 use super::run::duration;
 use super::server::{Asked, Which, ask, is_refused};
 use super::steering::{DryRun, from_git, refuse};
@@ -90,7 +91,7 @@ async fn down(args: &DownArgs, asked: &Asked) -> kube::Result<ExitCode> {
         }
     }
     if !args.volumes {
-        return Ok(answer(&kept(&asked.name, &staying)));
+        return Ok(answer(&in_words_of_caller(&kept(&asked.name, &staying))));
     }
     delete_claims(&claims, &staying, until).await
 }

@@ -1,6 +1,16 @@
 //! The commands of the `appstack` program, one file each.
+
+/// As the one of std, in the words of who has called: what is to be typed next begins with `kubectl appstack` where kubectl did.
+macro_rules! eprintln {
+    ($($arg:tt)*) => {
+        std::eprintln!("{}", $crate::cli::plugin::in_words_of_caller(&format!($($arg)*)))
+    };
+}
+
 pub mod backup;
 pub mod check;
+pub mod complete;
+pub mod completion;
 pub mod compose_schema;
 pub mod copy;
 pub mod diff;
@@ -21,6 +31,7 @@ pub mod kustomize_config;
 pub mod logs;
 mod look;
 pub mod manifests;
+pub mod plugin;
 mod pods;
 pub mod port_forward;
 pub mod ps;
@@ -41,6 +52,7 @@ mod table;
 pub mod tree;
 pub mod up;
 pub mod validate;
+pub mod version;
 pub mod wait;
 
 use std::io::Write as _;

@@ -92,6 +92,13 @@ pub(super) async fn connect(place: &Place) -> Result<(Client, String), ExitCode>
     }
 }
 
+impl Place {
+    /// The context that is meant, where one is named.
+    pub(super) fn context(&self) -> Option<&str> {
+        self.context.as_deref()
+    }
+}
+
 impl Asked {
     /// The stack as it is and as it becomes; none while there is none. Ends when the server says no.
     pub(super) fn follow(&self) -> BoxStream<'static, kube::Result<Option<AppStack>>> {

@@ -18,6 +18,8 @@ use crate::ops::needs::LEASE;
 pub const WATCHES: &str = "appstack.dev/watch-namespace";
 /// Annotation of the lease: the labels of the stacks that its holder looks after. Without it, that is all of them.
 pub const SELECTOR: &str = "appstack.dev/selector";
+/// Annotation of the lease: the version of its holder.
+pub const VERSION: &str = "appstack.dev/version";
 /// Label of the lease, by which it is found whatever its name.
 pub const LABEL: (&str, &str) = ("app.kubernetes.io/name", "appstack");
 
@@ -164,6 +166,7 @@ impl Lock {
     }
 
     fn mark(&self, mut lease: Lease) -> Lease {
+        lease.annotations_mut().insert(VERSION.into(), env!("CARGO_PKG_VERSION").into());
         for (key, value) in [(WATCHES, &self.watches), (SELECTOR, &self.selector)] {
             match value {
                 Some(value) => drop(lease.annotations_mut().insert(key.into(), value.clone())),

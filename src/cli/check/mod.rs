@@ -1,6 +1,7 @@
 //! `appstack check`: what stacks take for granted of a cluster.
 
 mod objects;
+mod rows;
 mod trial;
 
 use std::process::ExitCode;
@@ -12,19 +13,22 @@ use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
+use self::rows::{Row, State};
 use self::trial::{Trial, Verdict};
+use super::answer;
+use super::look::columns;
 use super::run::duration;
-use super::server::{Place, connect, words};
+use super::server::{Output, Place, connect, words};
 use crate::api::AppStack;
 use crate::report::{PROOF, Proof};
 
-/// Try out what stacks take for granted of a cluster
+/// Look at what stacks take for granted of a cluster, or try it out
 #[derive(Args, Clone, Debug)]
 pub struct CheckArgs {
     #[command(flatten)]
     place: Place,
     /// Prove by two short-lived pods whether the cluster enforces NetworkPolicies, and note it on the stacks of the namespace
-    #[arg(long, required = true)]
+    #[arg(long)]
     isolation: bool,
     /// Image of those pods; it needs `sh` and `nc` as BusyBox has them
     #[arg(long, value_name = "IMAGE", default_value = "docker.io/library/busybox:1.37")]
@@ -32,9 +36,12 @@ pub struct CheckArgs {
     /// Give up after so long
     #[arg(long, value_name = "DURATION", default_value = "6m", value_parser = duration)]
     timeout: Duration,
+    /// How it is written
+    #[arg(long, short, value_name = "FORMAT", value_enum, default_value_t)]
+    output: Output,
 }
 
-/// Exit codes: 0 enforced, 1 not enforced, 2 it could not be told, 3 no cluster, or no right to try it, 130 interrupted.
+/// Exit codes without `--isolation`: 0 nothing that every stack needs is missing, 1 something is, 3 no cluster. With it: 0 enforced, 1 not enforced, 2 it could not be told, 3 no cluster, or no right to try it, 130 interrupted.
 pub fn run(args: &CheckArgs) -> ExitCode {
     let Ok(runtime) = tokio::runtime::Runtime::new() else {
         eprintln!("error: could not start the async runtime");
@@ -42,10 +49,45 @@ pub fn run(args: &CheckArgs) -> ExitCode {
     };
     runtime.block_on(async {
         match connect(&args.place).await {
-            Ok((client, namespace)) => check(args, client, &namespace).await,
+            Ok((client, namespace)) if args.isolation => check(args, client, &namespace).await,
+            Ok((client, namespace)) => look(args, &client, &namespace).await,
             Err(code) => code,
         }
     })
+}
+
+/// Without making anything.
+async fn look(args: &CheckArgs, client: &Client, namespace: &str) -> ExitCode {
+    let rows = match tokio::time::timeout(args.timeout, rows::all(client, namespace)).await {
+        Ok(Ok(rows)) => rows,
+        Ok(Err(error)) => {
+            eprintln!("error: could not look at the cluster: {}", words(&error, namespace));
+            return ExitCode::from(3);
+        }
+        Err(_) => {
+            eprintln!("error: no answer within {:?}; --timeout waits longer", args.timeout);
+            return ExitCode::from(124);
+        }
+    };
+    let is_missing = rows.iter().any(|row| row.state == State::Missing);
+    let text = match args.output {
+        Output::Json => {
+            let all = json!({"namespace": namespace, "ok": !is_missing, "checks": rows});
+            serde_json::to_string_pretty(&all).map(|text| text + "\n").unwrap_or_default()
+        }
+        Output::Table => table(&rows),
+    };
+    let code = answer(&text);
+    if code == ExitCode::SUCCESS { ExitCode::from(u8::from(is_missing)) } else { code }
+}
+
+/// A line each, the remedy at its end.
+fn table(rows: &[Row]) -> String {
+    let row = |row: &Row| {
+        let fix = row.fix.as_ref().map(|fix| format!("; fix: {fix}")).unwrap_or_default();
+        vec![format!("{} {}", row.state.sign(), row.name), format!("{}{fix}", row.says)]
+    };
+    columns(&rows.iter().map(row).collect::<Vec<_>>()).iter().map(|line| format!("{line}\n")).collect()
 }
 
 async fn check(args: &CheckArgs, client: Client, namespace: &str) -> ExitCode {
@@ -80,19 +122,26 @@ async fn check(args: &CheckArgs, client: Client, namespace: &str) -> ExitCode {
         }
         Verdict::Enforced => true,
         Verdict::Open(which) => {
-            println!("not enforced: {which}");
+            if args.output == Output::Table {
+                println!("not enforced: {which}");
+            }
             false
         }
     };
-    if enforced {
+    if enforced && args.output == Output::Table {
         println!("enforced: a connection that policies forbid was cut off, on its way in and on its way out");
     }
-    note(client, namespace, enforced).await;
+    let noted = note(client, namespace, enforced).await;
+    match args.output {
+        Output::Json => println!("{}", json!({"namespace": namespace, "enforced": enforced, "notedOn": noted})),
+        Output::Table if noted.is_empty() => println!("no stack in namespace '{namespace}' to note it on"),
+        Output::Table => println!("noted on: {}", noted.join(", ")),
+    }
     ExitCode::from(u8::from(!enforced))
 }
 
-/// Notes the proof on the stacks of the namespace, where the operator finds it.
-async fn note(client: Client, namespace: &str, enforced: bool) {
+/// Notes the proof on the stacks of the namespace, where the operator finds it. Returns their names.
+async fn note(client: Client, namespace: &str, enforced: bool) -> Vec<String> {
     let stacks: Api<AppStack> = Api::namespaced(client, namespace);
     let at = Timestamp::now();
     let params = PatchParams { field_manager: Some("appstack-check".into()), ..PatchParams::default() };
@@ -107,8 +156,10 @@ async fn note(client: Client, namespace: &str, enforced: bool) {
         Ok::<_, kube::Error>(names)
     };
     match noted.await {
-        Ok(names) if names.is_empty() => println!("no stack in namespace '{namespace}' to note it on"),
-        Ok(names) => println!("noted on: {}", names.join(", ")),
-        Err(error) => eprintln!("warning: could not note it on the stacks: {}", words(&error, namespace)),
+        Ok(names) => names,
+        Err(error) => {
+            eprintln!("warning: could not note it on the stacks: {}", words(&error, namespace));
+            Vec::new()
+        }
     }
 }

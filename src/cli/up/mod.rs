@@ -3,7 +3,7 @@
 mod apply;
 mod follow;
 mod given;
-mod reach;
+pub(super) mod reach;
 mod take_up;
 
 use std::cell::Cell;

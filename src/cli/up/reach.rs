@@ -14,11 +14,11 @@ use crate::controller::LEASE;
 use crate::controller::lease::{LABEL, WATCHES};
 
 /// The one command that makes a cluster know stacks and looks after them.
-pub(super) const INSTALL: &str = "appstack crd | kubectl apply --server-side -f - && appstack run";
+pub(in crate::cli) const INSTALL: &str = "appstack crd | kubectl apply --server-side -f - && appstack run";
 
 /// What is known of an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(in crate::cli) enum Reach {
     /// One answers for the namespace.
     Answers,
     /// The caller may not see.
@@ -28,7 +28,7 @@ pub(super) enum Reach {
 }
 
 /// Looks for the definition, then for a lease that somebody renews: one in another namespace counts too, if its holder looks after this one.
-pub(super) async fn operator(client: &Client, namespace: &str) -> kube::Result<Reach> {
+pub(in crate::cli) async fn operator(client: &Client, namespace: &str) -> kube::Result<Reach> {
     let unknown = || Reach::None("this cluster does not know AppStacks".to_owned());
     match client.list_api_group_resources(API_VERSION).await {
         Ok(known) if known.resources.iter().any(|resource| resource.name == "appstacks") => {}
