@@ -38,9 +38,8 @@ pub struct ImportArgs {
     /// Write over files of an earlier import
     #[arg(long, requires = "out")]
     overwrite: bool,
-    /// Read a ResourceList from standard input and print it with the stack, as a function of kustomize; its `spec.args` are the arguments
-    #[arg(long, exclusive = true)]
-    function: bool,
+    #[command(flatten)]
+    called: function::Called,
     /// The namespace; unset: the project's name; empty: none, for those who have one for all they apply
     #[arg(long, short, value_name = "NAMESPACE")]
     namespace: Option<String>,
@@ -162,7 +161,7 @@ pub(super) fn read(
 
 /// Imports. 0: done; 1: something is refused, or with --strict different; 2: the files cannot be read; 3: the output cannot be written.
 pub fn run(args: &ImportArgs) -> ExitCode {
-    if args.function {
+    if args.called.function {
         return function::run();
     }
     if args.out.is_some() && args.namespace.as_deref() == Some("") {

@@ -181,7 +181,7 @@ fn who_may_write_stacks_only_gets_no_more_than_an_account_may() {
         ]);
         grant(&t, "deployer", &names).await;
         let bare = || stack("shop", &json!({"web": service("web:1", 10, &[])}));
-        let named = |name: &str| {
+        let acting_as = |name: &str| {
             let mut shop = bare();
             shop["spec"]["applyAs"] = json!(name);
             shop
@@ -197,7 +197,7 @@ fn who_may_write_stacks_only_gets_no_more_than_an_account_may() {
             "",
             "a\nImpersonate-Group: system:masters",
         ] {
-            let said = t.space.try_apply(&named(name)).await;
+            let said = t.space.try_apply(&acting_as(name)).await;
             assert!(said.is_err(), "{name:?} was taken");
         }
         let stalled = async |attack: &Value, words: &str| {
@@ -209,8 +209,8 @@ fn who_may_write_stacks_only_gets_no_more_than_an_account_may() {
             .await;
         };
         stalled(&bare(), "in the name of service accounts only").await;
-        stalled(&named("appstack"), "this is the operator's own account").await;
-        stalled(&named("nobody"), "service account 'nobody' may not do this").await;
+        stalled(&acting_as("appstack"), "this is the operator's own account").await;
+        stalled(&acting_as("nobody"), "service account 'nobody' may not do this").await;
         for kind in [
             json!({"image": "x:1"}),
             json!({"image": "x:1", "mode": "Job"}),
@@ -218,7 +218,7 @@ fn who_may_write_stacks_only_gets_no_more_than_an_account_may() {
             json!({"image": "x:1", "serviceAccountName": "appstack"}),
             json!({"image": "x:1", "mounts": {"/data": {"volume": "data"}}}),
         ] {
-            let mut attack = named("deployer");
+            let mut attack = acting_as("deployer");
             attack["spec"]["services"] = json!({"web": kind});
             attack["spec"]["volumes"] = json!({"data": {"size": "1Gi", "perReplica": true}});
             t.space.delete(Kind::AppStack, "shop").await;

@@ -4,7 +4,7 @@
 use std::io::Read as _;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Args, Parser};
 use serde_json::{Value, json};
 
 use super::{ImportArgs, Imported};
@@ -12,6 +12,14 @@ use crate::cli::answer;
 use crate::compose::Loaded;
 use crate::compose::mapping::says::{Class, Finding};
 use crate::compose::output;
+
+/// How `import` is called.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Called {
+    /// Read a ResourceList from standard input and print it with the stack, as a function of kustomize; its `spec.args` are the arguments
+    #[arg(long, exclusive = true)]
+    pub(super) function: bool,
+}
 
 /// What `spec.args` of the function's configuration may say: the words of `appstack import`.
 #[derive(Debug, Parser)]
@@ -79,7 +87,7 @@ fn words(list: &Value) -> Result<ImportArgs, String> {
     let words = words.ok_or_else(|| format!("{field}: each word is a text, in quotes where it is a number"))?;
     let args = Words::try_parse_from(words).map_err(|error| format!("{field}: {}", error.render()))?.import;
     match () {
-        () if args.function || args.out.is_some() || args.placeholders => {
+        () if args.called.function || args.out.is_some() || args.placeholders => {
             Err(format!("{field}: --function, --out and --placeholders have no place here"))
         }
         () if args.project.files().iter().any(|file| file == "-") => {
