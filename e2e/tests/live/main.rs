@@ -5,6 +5,7 @@
 mod autoscale;
 mod bad_input;
 mod causes;
+mod chart;
 mod commands;
 mod config;
 mod conformance;
