@@ -18,7 +18,7 @@ pub fn manifests(args: &[&str]) -> Vec<Value> {
     e2e::space::documents(&String::from_utf8_lossy(&printed.stdout))
 }
 
-fn api(t: &Live, object: &Value) -> Api<DynamicObject> {
+pub(crate) fn api(t: &Live, object: &Value) -> Api<DynamicObject> {
     let (group, version) = json::text(object, "/apiVersion").rsplit_once('/').unwrap_or(("", "v1"));
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, json::text(object, "/kind")));
     match object["metadata"]["namespace"].as_str() {

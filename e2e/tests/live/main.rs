@@ -8,6 +8,7 @@ mod backup;
 mod bad_input;
 mod causes;
 mod check;
+mod chart;
 mod commands;
 mod config;
 mod conformance;
