@@ -101,6 +101,8 @@ struct Line {
     indent: usize,
     /// Whether it goes on with a value that its indent does not tell apart from a key: the item of a list, or what a long key has.
     is_value: bool,
+    /// Whether its key is too long for the `key: value` of YAML: it is written `? key`, and what it has may begin on the line of the `:`.
+    is_long_key: bool,
 }
 
 impl Line {
@@ -109,7 +111,7 @@ impl Line {
         let is_blank = inside.trim_end().is_empty();
         let indent = if is_blank { usize::MAX } else { line.len() - inside.len() };
         let is_value = inside.strip_prefix(['-', ':']).is_some_and(|rest| rest.starts_with([' ', '\n']));
-        Line { start, indent, is_value }
+        Line { start, indent, is_value, is_long_key: inside.starts_with("? ") }
     }
 }
 
@@ -133,7 +135,7 @@ impl<'v> Outline<'v> {
             while lines.next_if(|line| line.indent > indent || line.is_value).is_some() {}
             let Some(line) = lines.next_if(|line| line.indent == indent) else { return };
             self.lines.insert((above, key), line.start);
-            if let Value::Object(below) = value {
+            if let (Value::Object(below), false) = (value, line.is_long_key) {
                 self.add(line.start, below, lines);
             }
         }
@@ -252,8 +254,11 @@ services:
             for (key, entry) in node.as_map().into_iter().flatten() {
                 let line = text[..entry.at.bytes().start].rfind('\n').map_or(0, |end| end + 1);
                 assert_eq!(outline.lines.get(&(above, key.as_str())), Some(&line), "{key}");
-                open.push((line, &entry.value));
                 seen += 1;
+                // No path of a comment is as long as this.
+                if key.len() <= LONGEST_PATH {
+                    open.push((line, &entry.value));
+                }
             }
         }
         assert!(seen > 1000, "{seen}");
