@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use appstack::cli::{
-    answer, check, compose_schema, copy, diff, down, events, exec, explain, graph, history, import, kustomize_config,
-    logs, manifests, port_forward, ps, render, restart, rollback, run, scale, status, suspend, tree, up, validate,
-    wait,
+    answer, backup, check, compose_schema, copy, diff, down, events, exec, explain, graph, history, import,
+    kustomize_config, logs, manifests, port_forward, ps, render, restart, rollback, run, scale, status, suspend, tree,
+    up, validate, wait,
 };
 use appstack::generate;
 use clap::{Parser, Subcommand};
@@ -42,6 +42,8 @@ enum Command {
     PortForward(port_forward::PortForwardArgs),
     #[command(name = "cp")]
     Copy(copy::CopyArgs),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
     Up(Box<up::UpArgs>),
     Down(down::DownArgs),
     Import(Box<import::ImportArgs>),
@@ -82,6 +84,8 @@ fn main() -> ExitCode {
         Command::Exec(args) => exec::run(&args),
         Command::PortForward(args) => port_forward::run(&args),
         Command::Copy(args) => copy::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => backup::restore(&args),
         Command::Up(args) => up::run(&args),
         Command::Down(args) => down::run(&args),
         Command::Import(args) => import::run(&args),

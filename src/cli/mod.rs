@@ -1,4 +1,5 @@
 //! The commands of the `appstack` program, one file each.
+pub mod backup;
 pub mod check;
 pub mod compose_schema;
 pub mod copy;

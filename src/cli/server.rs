@@ -60,7 +60,7 @@ pub(super) fn ask(
         eprintln!("error: could not start the async runtime");
         return ExitCode::from(3);
     };
-    runtime.block_on(async {
+    let code = runtime.block_on(async {
         let (client, namespace) = match connect(&which.place).await {
             Ok(found) => found,
             Err(code) => return code,
@@ -72,7 +72,10 @@ pub(super) fn ask(
             eprintln!("error: could not {doing} stack '{}' in namespace '{}': {why}", asked.name, asked.namespace);
             ExitCode::from(code)
         })
-    })
+    });
+    // A thread that reads or writes a file, or a pipe that nobody takes from, does not hold up who has interrupted.
+    runtime.shutdown_background();
+    code
 }
 
 /// A client, and the namespace that is meant. Where there is no cluster, says so and returns exit code 3.

@@ -4,6 +4,7 @@
 
 mod apply_as;
 mod autoscale;
+mod backup;
 mod bad_input;
 mod causes;
 mod commands;

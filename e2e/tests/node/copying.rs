@@ -15,10 +15,10 @@ use crate::commands::{command, fed, run, texts};
 use crate::data::{APP, SOON};
 
 /// A folder of this machine that goes with the test.
-struct Folder(PathBuf);
+pub struct Folder(pub PathBuf);
 
 impl Folder {
-    fn new(t: &Live, name: &str) -> Folder {
+    pub fn new(t: &Live, name: &str) -> Folder {
         let path = std::env::temp_dir().join(format!("{}-{name}", t.space.name));
         let _ = fs::remove_dir_all(&path);
         Folder(path)

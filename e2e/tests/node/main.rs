@@ -4,6 +4,7 @@ mod health;
 mod traps;
 mod updates;
 
+mod backup;
 mod commands;
 mod copying;
 mod data;

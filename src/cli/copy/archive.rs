@@ -3,22 +3,24 @@
 //! Only headers are looked at; the bytes of files pass as they are. What is taken out: the entry of the archive's own top folder, whose mode and times a user who is
 //! not root may not set on a volume, and the names of owners, since those of the numbers are meant: the same name has another number in another image.
 
-const BLOCK: usize = 512;
+use super::names::Names;
+
+pub(super) const BLOCK: usize = 512;
 /// Records about the next entry that are held back: more is passed on as it comes.
 const HELD: u64 = 1 << 20;
 
 /// What has passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Count {
+pub(in crate::cli) struct Count {
     /// Entries that are no folders.
-    pub(super) files: u64,
+    pub(in crate::cli) files: u64,
     /// Of the archive.
-    pub(super) bytes: u64,
+    pub(in crate::cli) bytes: u64,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Archive {
-    pub(super) count: Count,
+pub(in crate::cli) struct Archive {
+    pub(in crate::cli) count: Count,
     /// Begin of a header that is not whole yet.
     header: Vec<u8>,
     /// Bytes of the present entry that are still to come, with its padding.
@@ -33,6 +35,8 @@ pub(super) struct Archive {
     size: Option<u64>,
     zeros: u8,
     begun: bool,
+    /// Where names are looked at.
+    names: Option<Names>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,8 +48,13 @@ enum Rest {
 }
 
 impl Archive {
+    /// One that may name nothing outside of the folder in which it is unpacked.
+    pub(in crate::cli) fn careful() -> Archive {
+        Archive { names: Some(Names::default()), ..Archive::default() }
+    }
+
     /// Takes in the next bytes; what is to be passed on is added to `out`. Fails on what is no tar.
-    pub(super) fn pass(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
+    pub(in crate::cli) fn pass(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
         self.count.bytes += bytes.len() as u64;
         while !bytes.is_empty() {
             if self.zeros >= 2 {
@@ -80,7 +89,7 @@ impl Archive {
     }
 
     /// Whether it came to its end.
-    pub(super) fn end(&self) -> Result<Count, String> {
+    pub(in crate::cli) fn end(&self) -> Result<Count, String> {
         if !self.begun && self.header.is_empty() {
             return Err("there was nothing to read; a tar was expected".into());
         }
@@ -123,6 +132,9 @@ impl Archive {
             self.rest = Rest::Hold;
             return Ok(());
         }
+        if let Some(names) = &mut self.names {
+            names.look_at(&self.held, &header)?;
+        }
         let name = name(&header);
         if kind == b'5' && matches!(name.as_str(), "." | "./" | "") {
             self.held.clear();
@@ -148,12 +160,12 @@ impl Archive {
     }
 }
 
-fn field(header: &[u8], at: usize, length: usize) -> &[u8] {
+pub(super) fn field(header: &[u8], at: usize, length: usize) -> &[u8] {
     header.get(at..at + length).unwrap_or_default()
 }
 
 /// In octal digits, or, where the first bit is set, as a binary number.
-fn number(field: &[u8]) -> Option<u64> {
+pub(super) fn number(field: &[u8]) -> Option<u64> {
     match field.split_first() {
         Some((first, rest)) if first & 0x80 != 0 => {
             let begin = u64::from(first & 0x7f);
@@ -173,7 +185,7 @@ fn checksum(header: &[u8]) -> u64 {
     header.iter().enumerate().map(byte).sum()
 }
 
-fn name(header: &[u8]) -> String {
+pub(super) fn name(header: &[u8]) -> String {
     let text = |field: &[u8]| -> String { field.iter().take_while(|b| **b != 0).map(|b| char::from(*b)).collect() };
     let name = text(field(header, 0, 100));
     let is_posix = field(header, 257, 6) == b"ustar\0";
@@ -191,18 +203,23 @@ fn without_names(header: &mut [u8]) {
 }
 
 fn no_tar(begin: &[u8]) -> String {
+    match packed_by(begin) {
+        Some((name, with)) => {
+            format!("this is packed by {name}, and no plain tar: `{with} FILE | appstack cp - ...`")
+        }
+        None => "this is no tar".into(),
+    }
+}
+
+/// By what it is packed, going by how it begins, and what unpacks it.
+pub(in crate::cli) fn packed_by(begin: &[u8]) -> Option<(&'static str, &'static str)> {
     let packed = [
         (&b"\x1f\x8b"[..], "gzip", "zcat"),
         (b"\x28\xb5\x2f\xfd", "zstd", "zstdcat"),
         (b"\xfd7zXZ", "xz", "xzcat"),
         (b"BZh", "bzip2", "bzcat"),
     ];
-    match packed.iter().find(|(magic, ..)| begin.starts_with(magic)) {
-        Some((_, name, with)) => {
-            format!("this is packed by {name}, and no plain tar: `{with} FILE | appstack cp - ...`")
-        }
-        None => "this is no tar".into(),
-    }
+    packed.iter().find(|(magic, ..)| begin.starts_with(magic)).map(|(_, name, with)| (*name, *with))
 }
 
 #[cfg(test)]

@@ -11,22 +11,22 @@ use crate::render::{Part, Settings, render};
 use crate::stack::{Claim, Stack, names};
 
 /// Where the volume is mounted in the helper.
-pub(super) const MOUNT: &str = "/volume";
+pub(in crate::cli) const MOUNT: &str = "/volume";
 /// The helper's container.
 pub(super) const CONTAINER: &str = "copy";
 
 /// What the helper is made from.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Helper {
-    pub(super) claim: String,
-    pub(super) service: String,
-    pub(super) image: String,
+pub(in crate::cli) struct Helper {
+    pub(in crate::cli) claim: String,
+    pub(in crate::cli) service: String,
+    pub(in crate::cli) image: String,
     pod: Value,
 }
 
 impl Helper {
     /// For a volume of a stack, or the one of this pod's number where each pod has its own. Lives for at most `seconds`, whatever becomes of us.
-    pub(super) fn of(
+    pub(in crate::cli) fn of(
         stack: &Stack,
         volume: &str,
         replica: Option<u32>,
@@ -45,7 +45,7 @@ impl Helper {
         let claim = match (&known.claim, replica) {
             (Claim::Own(_), None) => names::joined(&[&stack.name, volume]),
             (Claim::Existing(name), None) => name.clone(),
-            (Claim::PerReplica(_), Some(number)) => format!("volume-{volume}-{workload}-{number}"),
+            (Claim::PerReplica(_), Some(number)) => format!("{}{number}", own_claims(volume, &workload)),
             (Claim::PerReplica(_), None) => {
                 return Err(format!(
                     "spec.volumes[{volume}]: each pod of {service} has its own; --replica NUMBER says which"
@@ -90,10 +90,33 @@ impl Helper {
         Ok(Helper { claim, service, image, pod })
     }
 
+    /// The same, by a name of its own purpose: `shop-backup-...` instead of `shop-cp-...`.
+    pub(in crate::cli) fn named(mut self, stack: &str, purpose: &str) -> Helper {
+        self.pod["metadata"]["generateName"] = json!(format!("{stack}-{purpose}-"));
+        self
+    }
+
+    /// The same, unable to change anything.
+    pub(in crate::cli) fn reading(mut self) -> Helper {
+        self.pod["spec"]["containers"][0]["volumeMounts"][0]["readOnly"] = json!(true);
+        self
+    }
+
     /// As it is sent.
     pub(super) fn pod(&self) -> serde_json::Result<Pod> {
         serde_json::from_value(self.pod.clone())
     }
+}
+
+/// The claims of a volume of which each pod has its own begin with this; the pod's number follows. None for another volume, or one that nobody mounts.
+pub(in crate::cli) fn claims_of_replicas(stack: &Stack, volume: &str) -> Option<String> {
+    let of_each = stack.volumes.get(volume).is_some_and(crate::stack::Volume::is_per_replica);
+    let (service, _) = user(stack, volume).filter(|_| of_each)?;
+    Some(own_claims(volume, &names::joined(&[&stack.name, &service])))
+}
+
+fn own_claims(volume: &str, workload: &str) -> String {
+    format!("volume-{volume}-{workload}-")
 }
 
 /// Labels that bring it to the node of others who use the volume, and them to its own. None by which anybody would dial it, or take it for a pod of the service.
@@ -127,7 +150,7 @@ fn user(stack: &Stack, volume: &str) -> Option<(String, Value)> {
 }
 
 /// Pods that may write to a claim now.
-pub(super) fn writers(claim: &str, pods: &[Pod]) -> Vec<String> {
+pub(in crate::cli) fn writers(claim: &str, pods: &[Pod]) -> Vec<String> {
     let writes = |pod: &&Pod| {
         let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
         let Some(spec) = pod.spec.as_ref().filter(|_| !matches!(phase, Some("Succeeded" | "Failed"))) else {

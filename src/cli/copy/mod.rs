@@ -1,24 +1,25 @@
 //! `appstack cp`: files into a volume and out of it, as a tar through a short-lived pod.
 
-mod archive;
-mod helper;
+pub(super) mod archive;
+pub(super) mod helper;
 mod local;
-mod place;
-mod transfer;
+mod names;
+pub(super) mod place;
+pub(super) mod pod;
+pub(super) mod progress;
+pub(super) mod transfer;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, ListParams, PostParams};
-use kube::{Api, ResourceExt};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, sleep};
+use kube::Api;
+use kube::api::ListParams;
 
-use self::helper::{Helper, Way, way, writers};
+use self::helper::{Helper, writers};
 use self::place::{End, Place, ends};
+use self::pod::{Trouble, needs, with_pods};
 use self::transfer::Transfer;
 use super::pods;
 use super::run::duration;
@@ -68,30 +69,6 @@ pub struct CopyArgs {
 fn owner(text: &str) -> Result<(u64, u64), String> {
     let (user, group) = text.trim().split_once(':').unwrap_or((text.trim(), text.trim()));
     user.parse().ok().zip(group.parse().ok()).ok_or_else(|| "must be two numbers, such as 999:999".into())
-}
-
-/// Why nothing, or not all, was copied.
-enum Trouble {
-    /// The answer is no, for this reason.
-    No(String),
-    /// Not in time.
-    Late(String),
-    /// The files of this machine, or the connection.
-    Io(String),
-    Interrupted,
-    Server(kube::Error),
-}
-
-impl From<kube::Error> for Trouble {
-    fn from(error: kube::Error) -> Self {
-        Trouble::Server(error)
-    }
-}
-
-impl From<std::io::Error> for Trouble {
-    fn from(error: std::io::Error) -> Self {
-        Trouble::Io(error.to_string())
-    }
 }
 
 /// Exit codes: 0 copied, 1 refused, or it went wrong inside the pod, 2 wrong usage, 3 no cluster or a file that cannot be read or written, 124 the pod did not
@@ -201,12 +178,9 @@ async fn through(
     inwards: bool,
 ) -> Result<String, Trouble> {
     let api = pods::api(asked);
-    let pod = helper.pod().map_err(|error| Trouble::Io(error.to_string()))?;
-    let mut terminated = signal(SignalKind::terminate())?;
-    let name = api.create(&PostParams::default(), &pod).await?.name_any();
-    let work = async {
-        started(&api, &name, helper, args.timeout).await?;
-        let transfer = Transfer { api: &api, pod: &name, helper, place, owner: args.owner };
+    let work = async |names: &[String]| {
+        let name = names.first().map(String::as_str).unwrap_or_default();
+        let transfer = Transfer { api: &api, pod: name, helper, place, owner: args.owner, of: None };
         match (inwards, other) {
             (true, End::Local(path)) => transfer.pack(path.clone()).await,
             (true, _) => transfer.take_in().await,
@@ -214,17 +188,7 @@ async fn through(
             (false, _) => transfer.give_out().await,
         }
     };
-    let outcome = tokio::select! {
-        outcome = work => outcome,
-        _ = tokio::signal::ctrl_c() => Err(Trouble::Interrupted),
-        _ = terminated.recv() => Err(Trouble::Interrupted),
-    };
-    match api.delete(&name, &DeleteParams::default().grace_period(0)).await {
-        Ok(_) => {}
-        Err(kube::Error::Api(status)) if status.code == 404 => {}
-        Err(error) => eprintln!("note: pod {name} could not be removed, and ends by itself later: {error}"),
-    }
-    outcome
+    with_pods(&api, &[helper], args.timeout, work).await
 }
 
 /// Where a file of the volume goes to: under its own name into a folder.
@@ -234,36 +198,6 @@ fn target(place: &Place, path: &Path) -> PathBuf {
         Some(name) if !place.is_folder && is_folder && !name.is_empty() => path.join(name),
         _ => path.to_owned(),
     }
-}
-
-async fn started(api: &Api<Pod>, name: &str, helper: &Helper, timeout: Duration) -> Result<(), Trouble> {
-    let until = Instant::now() + timeout;
-    loop {
-        let why = match way(&api.get(name).await?) {
-            Way::Runs => return Ok(()),
-            Way::Lost(why) => return Err(Trouble::No(cannot_start(&why, &helper.image))),
-            Way::Waits(why) => why,
-        };
-        if Instant::now() > until {
-            return Err(Trouble::Late(why));
-        }
-        sleep(Duration::from_millis(200)).await;
-    }
-}
-
-fn cannot_start(why: &str, image: &str) -> String {
-    if why.contains("not found") || why.contains("no such file") {
-        needs(image, "sleep")
-    } else {
-        format!("the pod that copies cannot start: {why}")
-    }
-}
-
-/// What an image must have.
-fn needs(image: &str, program: &str) -> String {
-    format!(
-        "image {image} has no `{program}`; --image names one that has sleep, tar and mkdir, such as busybox:1.37, and that the nodes can pull"
-    )
 }
 
 #[cfg(test)]
@@ -283,12 +217,5 @@ mod tests {
         assert_eq!(target(&place("etc/app.conf", false), Path::new("out/")), Path::new("out/app.conf"));
         assert_eq!(target(&place("etc/app.conf", false), Path::new("mine.conf")), Path::new("mine.conf"));
         assert_eq!(target(&place("", true), Path::new("out/")), Path::new("out/"));
-    }
-
-    #[test]
-    fn an_image_without_the_programs_is_told_from_other_trouble() {
-        let why = cannot_start("StartError: exec: \"sleep\": executable file not found in $PATH", "static:1");
-        assert!(why.starts_with("image static:1 has no `sleep`; --image names one"), "{why}");
-        assert!(cannot_start("ErrImagePull: denied", "x:1").contains("cannot start: ErrImagePull: denied"));
     }
 }

@@ -15,13 +15,13 @@ pub(super) enum End {
 
 /// A place in a volume of a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) stack: String,
-    pub(super) volume: String,
+pub(in crate::cli) struct Place {
+    pub(in crate::cli) stack: String,
+    pub(in crate::cli) volume: String,
     /// Below the volume's own folder, without slashes around it; empty for that folder.
-    pub(super) path: String,
+    pub(in crate::cli) path: String,
     /// Whether the path was said to be a folder.
-    pub(super) is_folder: bool,
+    pub(in crate::cli) is_folder: bool,
 }
 
 /// Both ends, of which exactly one is a volume. What exists on this machine is taken for a path where both could be volumes.

@@ -1,10 +1,7 @@
 //! One stream of files, into the helper or out of it.
 
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -12,21 +9,26 @@ use kube::api::AttachedProcess;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
-use super::archive::{Archive, Count};
+use super::archive::{Archive, BLOCK, Count};
 use super::helper::{CONTAINER, Helper, MOUNT};
 use super::place::Place;
+use super::progress::{Progress, amount};
 use super::{Trouble, local, needs};
 use crate::cli::exec::{outcome, roomy};
 
 /// Longest word of a program in the pod that is repeated.
 const WORDS: usize = 2000;
+/// At the top of some file systems; it is theirs, and root's.
+const LOST_AND_FOUND: &str = "lost+found";
 
-pub(super) struct Transfer<'a> {
-    pub(super) api: &'a Api<Pod>,
-    pub(super) pod: &'a str,
-    pub(super) helper: &'a Helper,
-    pub(super) place: &'a Place,
-    pub(super) owner: Option<(u64, u64)>,
+pub(in crate::cli) struct Transfer<'a> {
+    pub(in crate::cli) api: &'a Api<Pod>,
+    pub(in crate::cli) pod: &'a str,
+    pub(in crate::cli) helper: &'a Helper,
+    pub(in crate::cli) place: &'a Place,
+    pub(in crate::cli) owner: Option<(u64, u64)>,
+    /// How much will pass, where that is known.
+    pub(in crate::cli) of: Option<u64>,
 }
 
 impl Transfer<'_> {
@@ -171,7 +173,7 @@ impl Transfer<'_> {
         let (stdin, stdout, stderr) = (process.stdin(), process.stdout(), process.stderr());
         let feed = async {
             let (mut archive, mut out) = (Archive::default(), Vec::new());
-            let progress = Progress::start();
+            let progress = Progress::start(&self.place.volume, self.of);
             let mut stdin = stdin;
             while let Some(piece) = pieces.recv().await {
                 archive.pass(&piece, &mut out)?;
@@ -227,14 +229,57 @@ impl Transfer<'_> {
         };
         let (folder, name) =
             (format!("{MOUNT}/{folder}"), if name == "." { name.to_owned() } else { format!("./{name}") });
-        let command = ["tar", "-c", "-f", "-", "-C", &folder, &name];
-        let mut process = self.begin(&command, false).await?;
+        self.take(&["tar", "-c", "-f", "-", "-C", &folder, &name], to).await
+    }
+
+    /// All that is in the volume, into `to`: what is sent there is the archive, and the count is of that.
+    pub(in crate::cli) async fn whole(&self, to: mpsc::Sender<Vec<u8>>) -> Result<Count, Trouble> {
+        match self.run(&["ls", "-d", &format!("{MOUNT}/{LOST_AND_FOUND}")]).await {
+            Ok(_) => {}
+            Err(Trouble::No(_)) => return self.take(&["tar", "-c", "-f", "-", "-C", MOUNT, "."], to).await,
+            Err(other) => return Err(other),
+        }
+        // Only root may read that one, and not every `tar` can leave something out. It is not there alone, or there would be nothing to name.
+        if self.contents().await?.is_empty() {
+            let empty = vec![0; 2 * BLOCK];
+            let bytes = empty.len() as u64;
+            let sent = to.send(empty).await;
+            return sent.map(|()| Count { files: 0, bytes }).map_err(|_| Trouble::Io("nobody takes the files".into()));
+        }
+        let each = format!(
+            "cd {MOUNT} && for f in * .[!.]* ..?*; do [ \"$f\" = {LOST_AND_FOUND} ] || {{ [ ! -e \"$f\" ] && [ ! -L \"$f\" ]; }} || set -- \"$@\" \"./$f\"; done; exec tar -c -f - \"$@\""
+        );
+        self.take(&["sh", "-c", &each, "tar"], to).await
+    }
+
+    /// An archive into the volume's own folder.
+    pub(in crate::cli) async fn fill(&self, pieces: mpsc::Receiver<Vec<u8>>) -> Result<Count, Trouble> {
+        self.send(pieces, MOUNT).await
+    }
+
+    /// Some of what is in the volume, but for what its file system keeps there; nothing where it is empty.
+    pub(in crate::cli) async fn contents(&self) -> Result<Vec<String>, Trouble> {
+        let listed = self.run(&["ls", "-A", MOUNT]).await?;
+        Ok(listed.lines().filter(|name| *name != LOST_AND_FOUND).map(str::to_owned).collect())
+    }
+
+    /// Deletes what is in the volume.
+    pub(in crate::cli) async fn clear(&self) -> Result<(), Trouble> {
+        let each = format!(
+            "cd {MOUNT} && for f in * .[!.]* ..?*; do [ \"$f\" = {LOST_AND_FOUND} ] || rm -rf -- \"$f\" || exit 1; done"
+        );
+        self.run(&["sh", "-c", &each]).await.map(|_| ())
+    }
+
+    /// Takes an archive from this `tar` in the helper.
+    async fn take(&self, command: &[&str], to: mpsc::Sender<Vec<u8>>) -> Result<Count, Trouble> {
+        let mut process = self.begin(command, false).await?;
         let status = process.take_status();
         let stderr = text(process.stderr());
         let stdout = process.stdout();
         let take = async {
             let mut archive = Archive::default();
-            let progress = Progress::start();
+            let progress = Progress::start(&self.place.volume, self.of);
             let Some(mut stdout) = stdout else { return Ok(Count::default()) };
             let mut buffer = vec![0; 1 << 16];
             loop {
@@ -255,13 +300,13 @@ impl Transfer<'_> {
         drop(to);
         match taken {
             // Where tar itself has failed, that is why.
-            Err(Trouble::Io(why)) => match self.ended(&command, status, &err).await {
+            Err(Trouble::Io(why)) => match self.ended(command, status, &err).await {
                 Err(Trouble::No(said)) => Err(Trouble::No(said)),
                 _ => Err(Trouble::Io(why)),
             },
             Err(other) => Err(other),
             Ok(count) => {
-                self.ended(&command, status, &err).await?;
+                self.ended(command, status, &err).await?;
                 Ok(count)
             }
         }
@@ -306,65 +351,4 @@ async fn text(from: Option<impl AsyncRead + Unpin>) -> String {
 fn said(way: &str, place: &Place, count: Count) -> String {
     let path = if place.path.is_empty() { String::new() } else { format!(":{}", place.path) };
     format!("copied {}, {way} {}/{}{path}", amount(count), place.stack, place.volume)
-}
-
-fn amount(count: Count) -> String {
-    let files = if count.files == 1 { "1 file".to_owned() } else { format!("{} files", count.files) };
-    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
-    let size = units.iter().find(|(shift, _)| count.bytes >> shift > 0).map_or_else(
-        || format!("{} B", count.bytes),
-        |(shift, unit)| format!("{}.{} {unit}", count.bytes >> shift, ((count.bytes * 10) >> shift) % 10),
-    );
-    format!("{files}, {size}")
-}
-
-/// A line on a terminal that is written again twice a second; nothing elsewhere.
-struct Progress {
-    numbers: Arc<[AtomicU64; 2]>,
-    task: Option<tokio::task::JoinHandle<()>>,
-}
-
-impl Progress {
-    fn start() -> Progress {
-        let numbers: Arc<[AtomicU64; 2]> = Arc::default();
-        let shown = numbers.clone();
-        let task = io::stderr().is_terminal().then(|| {
-            tokio::spawn(async move {
-                loop {
-                    tokio::time::sleep(Duration::from_millis(500)).await;
-                    let [files, bytes] = [0, 1].map(|at: usize| shown.get(at).map_or(0, |n| n.load(Ordering::Relaxed)));
-                    eprint!("\r\x1b[K{}", amount(Count { files, bytes }));
-                }
-            })
-        });
-        Progress { numbers, task }
-    }
-
-    fn is_at(&self, count: Count) {
-        for (number, now) in self.numbers.iter().zip([count.files, count.bytes]) {
-            number.store(now, Ordering::Relaxed);
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-            eprint!("\r\x1b[K");
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn amounts_are_for_people() {
-        let of = |files, bytes| amount(Count { files, bytes });
-        assert_eq!(of(1, 10), "1 file, 10 B");
-        assert_eq!(of(0, 1536), "0 files, 1.5 KiB");
-        assert_eq!(of(12, 3 << 30), "12 files, 3.0 GiB");
-    }
 }
