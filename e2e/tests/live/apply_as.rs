@@ -174,12 +174,12 @@ fn who_may_write_stacks_only_gets_no_more_than_an_account_may() {
     live("apply_as_attacks", async |t| {
         let _operator = operator(&t, "required").await;
         // May have names, and nothing that runs.
-        let names = json!([
+        let for_names = json!([
             {"apiGroups": [""], "resources": ["services", "configmaps"], "verbs": ["create", "patch", "delete"]},
             {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["create", "patch", "delete"]},
             {"apiGroups": ["appstack.dev"], "resources": ["appstacks/finalizers"], "verbs": ["update"]},
         ]);
-        grant(&t, "deployer", &names).await;
+        grant(&t, "deployer", &for_names).await;
         let bare = || stack("shop", &json!({"web": service("web:1", 10, &[])}));
         let acting_as = |name: &str| {
             let mut shop = bare();

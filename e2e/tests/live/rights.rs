@@ -141,7 +141,7 @@ impl<'a> Limited<'a> {
 }
 
 /// The end of the audit log.
-fn end_of_log() -> u64 {
+fn here() -> u64 {
     std::fs::metadata(log()).expect("the audit log").len()
 }
 
@@ -228,7 +228,7 @@ async fn each_is_missed(t: &Live, kinds: &[(&str, &str, &str)]) {
         let name = json::name(&all);
         for verb in ["patch", "create"] {
             limited.lacks(&right(verb)).await;
-            let since = end_of_log();
+            let since = here();
             t.space.apply_object(&all).await;
             miss(verb, since).await;
             if verb == "patch" {
@@ -244,7 +244,7 @@ async fn each_is_missed(t: &Live, kinds: &[(&str, &str, &str)]) {
 
         // Somebody takes its label away, and no watch shows it any more.
         limited.lacks(&right("get")).await;
-        let since = end_of_log();
+        let since = here();
         let bare = json!({"metadata": {"labels": {"appstack.dev/stack": null}}});
         objects.patch(&child, &PatchParams::default(), &Patch::Merge(&bare)).await.expect("a child without the label");
         miss("get", since).await;
@@ -256,7 +256,7 @@ async fn each_is_missed(t: &Live, kinds: &[(&str, &str, &str)]) {
         t.space.wait_ready(name, SOON).await;
 
         limited.lacks(&right("delete")).await;
-        let since = end_of_log();
+        let since = here();
         t.space.delete(Kind::AppStack, name).await;
         miss("delete", since).await;
         gone(t, name).await;
@@ -313,7 +313,7 @@ fn without_a_right_to_see_the_server_refuses_and_the_operator_names_it() {
         let all = to_see();
         for right in &all {
             limited.lacks(right).await;
-            let since = end_of_log();
+            let since = here();
             let _operator = t.space.operator().kubeconfig(&limited.kubeconfig).start();
             limited.misses(right, since).await;
             limited.is_named(right).await;
@@ -323,7 +323,7 @@ fn without_a_right_to_see_the_server_refuses_and_the_operator_names_it() {
         let routes = Right::new("gateway.networking.k8s.io", "httproutes", "list");
         limited.has(&definition.taken_from(&routes.taken_from(&limited.rules))).await;
         limited.wait_allowed(&definition, false).await;
-        let since = end_of_log();
+        let since = here();
         let _operator = t.space.operator().kubeconfig(&limited.kubeconfig).start();
         limited.misses(&definition, since).await;
         limited.remove().await;
@@ -369,7 +369,7 @@ fn without_a_right_to_lead_to_speak_or_to_hold_a_request_fails() {
         let right = |at: usize| Right::new(OTHERS[at].0, OTHERS[at].1, OTHERS[at].2);
         for at in 0..3 {
             limited.lacks(&right(at)).await;
-            let since = end_of_log();
+            let since = here();
             let _operator = start().args(&["--lease-term", "2"]).start();
             limited.misses(&right(at), since).await;
             limited.is_named(&right(at)).await;
@@ -385,7 +385,7 @@ fn without_a_right_to_lead_to_speak_or_to_hold_a_request_fails() {
         // Each by what needs it.
         for (at, image) in [(4, "web:1"), (5, "web:2"), (6, "web:3"), (7, "web:4"), (8, "web:5")] {
             limited.lacks(&right(at)).await;
-            let since = end_of_log();
+            let since = here();
             match at {
                 // The owner of a child that is there is not set again.
                 6 if !limited.is_asked_for_finalizers().await => {
@@ -403,7 +403,7 @@ fn without_a_right_to_lead_to_speak_or_to_hold_a_request_fails() {
             t.space.wait_ready(&name, SOON).await;
         }
         limited.lacks(&right(3)).await;
-        let since = end_of_log();
+        let since = here();
         t.space.delete(Kind::Deployment, &format!("{name}-deployments")).await;
         limited.misses(&right(3), since).await;
         limited.regains(&right(3)).await;
@@ -419,7 +419,7 @@ fn without_a_right_to_lead_to_speak_or_to_hold_a_request_fails() {
             t.space.apply_object(&all).await;
             t.space.wait_ready(&held, SOON).await;
             limited.lacks(&right(at)).await;
-            let since = end_of_log();
+            let since = here();
             let slow = json!({db: {"image": "db:2", "env": {"SIM_READY_DELAY": "3s"}}, service: {"image": "web:2", "replicas": 2}});
             t.space.patch(&held, json!({"spec": {"services": slow}})).await;
             limited.misses(&right(at), since).await;
@@ -429,7 +429,7 @@ fn without_a_right_to_lead_to_speak_or_to_hold_a_request_fails() {
 
         // A pod that a StatefulSet left behind, of a service that is none any more.
         limited.lacks(&right(12)).await;
-        let since = end_of_log();
+        let since = here();
         let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {
             "name": format!("{name}-old-0"),
             "labels": {"appstack.dev/stack": name, "appstack.dev/service": "old", "statefulset.kubernetes.io/pod-name": format!("{name}-old-0")},
@@ -445,7 +445,7 @@ fn without_a_right_to_lead_to_speak_or_to_hold_a_request_fails() {
         .await;
 
         limited.lacks(&right(11)).await;
-        let since = end_of_log();
+        let since = here();
         t.space.delete(Kind::AppStack, &name).await;
         limited.misses(&right(11), since).await;
         gone(&t, &name).await;
