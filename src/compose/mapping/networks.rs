@@ -88,7 +88,7 @@ impl<'a> Mapper<'a> {
             if to.network_mode.is_none() {
                 to.networks.insert(label, membership);
             }
-            if entry.value.is_null() || super::is_empty(&entry.value) {
+            if entry.value.is_null() || super::rest::is_empty(&entry.value) {
                 self.says.mapped(entry, here);
             }
         }
