@@ -1,5 +1,6 @@
 //! Whether a file is a whole and sound backup, before anything of it is used.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::io::{self, Read, Seek};
 
@@ -11,6 +12,13 @@ use crate::cli::copy::archive::{Archive, Count, packed_by};
 
 /// More than any manifest has.
 const LONGEST_MANIFEST: u64 = 16 << 20;
+
+/// Of a file in which the library finds something wrong; its words follow.
+const DAMAGED: &str = "it is damaged: ";
+/// Of one whose manifest cannot be read; the words of the parser follow.
+const NO_MANIFEST: &str = "its manifest is damaged: ";
+/// Of a file that is shorter than it says.
+const CUT: &str = "it ends in the middle";
 
 /// Why a file cannot be used.
 #[derive(Debug)]
@@ -25,10 +33,8 @@ impl From<io::Error> for Unfit {
     fn from(error: io::Error) -> Unfit {
         match error.kind() {
             _ if error.raw_os_error().is_some() => Unfit::Io(error),
-            io::ErrorKind::UnexpectedEof => Unfit::Broken("it ends in the middle".into()),
-            // Of the library, which says it in words alone.
-            _ if error.to_string().contains("unexpected EOF") => Unfit::Broken("it ends in the middle".into()),
-            _ => Unfit::Broken(format!("it is damaged: {error}")),
+            io::ErrorKind::UnexpectedEof => Unfit::Broken(CUT.into()),
+            _ => Unfit::Broken(format!("{DAMAGED}{error}")),
         }
     }
 }
@@ -41,6 +47,34 @@ fn broken<T>(why: impl Into<String>) -> Result<T, Unfit> {
 /// `seen` hears how many bytes have passed.
 pub(super) fn verify(mut file: impl Read + Seek, seen: impl Fn(u64)) -> Result<Manifest, Unfit> {
     is_tar(&mut file)?;
+    let has_ended = Cell::new(false);
+    let read = read_all(Watched { inner: file, has_ended: &has_ended }, seen);
+    match read {
+        // The library has words of its own for an entry that is cut off, by where it is cut.
+        Err(Unfit::Broken(why)) if has_ended.get() && [DAMAGED, NO_MANIFEST].iter().any(|at| why.starts_with(at)) => {
+            broken(CUT)
+        }
+        other => other,
+    }
+}
+
+/// Notes that its end was reached.
+struct Watched<'a, R> {
+    inner: R,
+    has_ended: &'a Cell<bool>,
+}
+
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(to)?;
+        if count == 0 && !to.is_empty() {
+            self.has_ended.set(true);
+        }
+        Ok(count)
+    }
+}
+
+fn read_all(file: impl Read, seen: impl Fn(u64)) -> Result<Manifest, Unfit> {
     let mut tar = Tar::new(file);
     let mut found: Vec<Passing> = Vec::new();
     let mut manifest: Option<Manifest> = None;
@@ -98,13 +132,13 @@ fn is_tar(file: &mut (impl Read + Seek)) -> Result<(), Unfit> {
 
 fn read(text: &str) -> Result<Manifest, Unfit> {
     let manifest = serde_json::from_str::<serde_json::Value>(text)
-        .map_err(|error| Unfit::Broken(format!("its manifest is damaged: {error}")))?;
+        .map_err(|error| Unfit::Broken(format!("{NO_MANIFEST}{error}")))?;
     match manifest["format"].as_str() {
         Some(FORMAT) => {}
         Some(other) => return broken(format!("its format is {other}, and this program reads {FORMAT}")),
         None => return broken("its manifest does not say which format it has"),
     }
-    serde_json::from_value(manifest).map_err(|error| Unfit::Broken(format!("its manifest is damaged: {error}")))
+    serde_json::from_value(manifest).map_err(|error| Unfit::Broken(format!("{NO_MANIFEST}{error}")))
 }
 
 /// The volume that a part belongs to.
