@@ -122,7 +122,9 @@ impl Server {
             Ok(Some(live)) => {
                 let schema = |of: &Value| of.pointer(SCHEMA).cloned();
                 Definition::There {
-                    is_ours: serde_json::to_value(&live).is_ok_and(|live| schema(&live) == schema(&crd())),
+                    is_ours: serde_json::to_value(&live).is_ok_and(|live| {
+                        schema(&live).zip(schema(&crd())).is_some_and(|(live, ours)| says_the_same(&live, &ours))
+                    }),
                 }
             }
             Ok(None) => Definition::Missing,
@@ -211,6 +213,21 @@ impl Operator {
     }
 }
 
+/// Equal as JSON is: the server writes 0 where 0.0 was sent.
+fn says_the_same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| says_the_same(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one.iter().all(|(key, value)| other.get(key).is_some_and(|other| says_the_same(value, other)))
+        }
+        _ => one == other,
+    }
+}
+
 /// Whether a version comes before ours. What is no version is from before they were noted.
 fn is_older(version: &str) -> bool {
     let numbers = |text: &str| -> Option<Vec<u64>> {
@@ -225,6 +242,19 @@ mod tests {
 
     fn operator(version: Option<&str>) -> Operator {
         Operator { version: version.map(str::to_owned), namespace: "ops".into(), holder: "a".into(), watches: None }
+    }
+
+    #[test]
+    fn a_definition_is_ours_however_its_numbers_are_written() {
+        let ours = json!({"minimum": 0.0, "enum": ["a"], "properties": {"x": {"maximum": 65535.0}}});
+        let live = json!({"minimum": 0, "enum": ["a"], "properties": {"x": {"maximum": 65535}}});
+        assert!(says_the_same(&live, &ours));
+        let mut other = live.clone();
+        other["properties"]["x"]["maximum"] = json!(65534);
+        assert!(!says_the_same(&other, &ours) && !says_the_same(&json!({}), &ours));
+        other = live.clone();
+        other["enum"] = json!(["a", "b"]);
+        assert!(!says_the_same(&other, &ours));
     }
 
     #[test]
