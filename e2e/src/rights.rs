@@ -95,18 +95,23 @@ pub struct Told {
 
 /// Reads a part of an audit log, from this byte on. What an account did in the name of another one is not what it may do itself.
 pub fn told(log: &Path, from: u64, account: &str) -> Told {
+    told_of(log, from, |user| user == account)
+}
+
+/// The same of all accounts that are meant.
+pub fn told_of(log: &Path, from: u64, is_meant: impl Fn(&str) -> bool) -> Told {
     let mut file = File::open(log).unwrap_or_else(|e| panic!("no audit log at {}: {e}", log.display()));
     file.seek(SeekFrom::Start(from)).expect("the audit log");
     let mut told = Told::default();
     for line in BufReader::new(file).split(b'\n') {
         let line = line.expect("the audit log");
         let line = String::from_utf8_lossy(&line);
-        if !line.contains(account) {
+        if !line.contains("system:serviceaccount:") {
             continue;
         }
         // The last line may not be whole yet.
         let Ok(event) = serde_json::from_str::<Value>(&line) else { continue };
-        if json::text(&event, "/user/username") == account && event["impersonatedUser"].is_null() {
+        if is_meant(json::text(&event, "/user/username")) && event["impersonatedUser"].is_null() {
             told.take(&event);
         }
     }
