@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::{ApiResource, DynamicObject, ListParams};
+use kube::api::{ApiResource, DynamicObject};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use super::answer;
 use super::look::columns;
 use super::run::client;
 use super::server::{Output, Place, words};
-use crate::controller::{LEASE, lease};
+use crate::controller::lease;
 use crate::generate::{SCHEMA, crd};
 
 /// The version of this program.
@@ -98,6 +98,8 @@ pub(super) struct Operator {
     pub(super) holder: String,
     /// None: all namespaces.
     pub(super) watches: Option<String>,
+    /// The labels of its stacks; none: all.
+    pub(super) selector: Option<String>,
 }
 
 fn asked(place: &Place) -> Result<Server, String> {
@@ -131,8 +133,7 @@ impl Server {
             Err(kube::Error::Api(status)) if status.code == 403 => Definition::Untold,
             Err(error) => return Err(error),
         };
-        let named = ListParams::default().fields(&format!("metadata.name={LEASE}"));
-        let operators = match Api::<Lease>::all(client.clone()).list(&named).await {
+        let operators = match Api::<Lease>::all(client.clone()).list(&lease::listed()).await {
             Ok(leases) => Some(leases.iter().filter_map(Operator::of).collect()),
             Err(kube::Error::Api(status)) if status.code == 403 => None,
             Err(error) => return Err(error),
@@ -186,7 +187,7 @@ impl Server {
         };
         let operators = self.operators.as_ref().map(|all| {
             all.iter()
-                .map(|one| json!({"version": one.version, "namespace": one.namespace, "holder": one.holder, "watches": one.watches}))
+                .map(|one| json!({"version": one.version, "namespace": one.namespace, "holder": one.holder, "watches": one.watches, "selector": one.selector}))
                 .collect::<Vec<_>>()
         });
         json!({"kubernetes": self.kubernetes, "definition": definition, "operators": operators, "skew": skew})
@@ -202,6 +203,7 @@ impl Operator {
             namespace: lease.namespace().unwrap_or_default(),
             holder,
             watches: note(lease::WATCHES),
+            selector: note(lease::SELECTOR),
         })
     }
 
@@ -209,7 +211,8 @@ impl Operator {
         let version = self.version.as_deref().unwrap_or("of a version that is not noted");
         let watches =
             self.watches.as_ref().map_or_else(|| "all namespaces".to_owned(), |one| format!("namespace {one}"));
-        format!("{version}, {} in namespace {}, for {watches}", self.holder, self.namespace)
+        let stacks = self.selector.as_ref().map_or_else(String::new, |labels| format!(", stacks with {labels}"));
+        format!("{version}, {} in namespace {}, for {watches}{stacks}", self.holder, self.namespace)
     }
 }
 
@@ -241,7 +244,13 @@ mod tests {
     use super::*;
 
     fn operator(version: Option<&str>) -> Operator {
-        Operator { version: version.map(str::to_owned), namespace: "ops".into(), holder: "a".into(), watches: None }
+        Operator {
+            version: version.map(str::to_owned),
+            namespace: "ops".into(),
+            holder: "a".into(),
+            watches: None,
+            selector: None,
+        }
     }
 
     #[test]

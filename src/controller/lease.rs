@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{ObjectMeta, PostParams};
+use kube::api::{ListParams, ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -21,10 +21,15 @@ pub const SELECTOR: &str = "appstack.dev/selector";
 /// Annotation of the lease: the version of its holder.
 pub const VERSION: &str = "appstack.dev/version";
 /// Label of the lease, by which it is found whatever its name.
-pub const LABEL: (&str, &str) = ("app.kubernetes.io/name", "appstack");
+const LABEL: (&str, &str) = ("app.kubernetes.io/name", "appstack");
 
 /// Between looks of one that stands by: it takes over that much after the term at the latest, or after the lease was given back.
 const STANDING_BY: Duration = Duration::from_millis(600);
+
+/// The leases of all operators: one for each shard, where there are several.
+pub fn listed() -> ListParams {
+    ListParams::default().labels(&format!("{}={}", LABEL.0, LABEL.1))
+}
 
 /// A lease that may be held.
 pub struct Lock {

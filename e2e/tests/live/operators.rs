@@ -110,6 +110,13 @@ fn each_shard_looks_after_its_own_stacks_and_a_stack_changes_hands_without_a_rol
         for name in ["one", "two"] {
             t.space.wait_ready(name, SOON).await;
         }
+        let said = crate::commands::run(&t, &["version", "-o", "json"]).await;
+        let all: Value = serde_json::from_str(&said.out).expect("json");
+        let here = all["server"]["operators"].as_array().expect("operators").iter();
+        let mut shards: Vec<&str> =
+            here.filter(|one| one["namespace"] == t.space.name).filter_map(|one| one["selector"].as_str()).collect();
+        shards.sort_unstable();
+        assert_eq!(shards, ["shard!=a", "shard=a"], "{all:#}");
 
         // Where nobody looks after a shard, the other one leaves it alone.
         second.kill();

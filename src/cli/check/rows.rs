@@ -255,8 +255,13 @@ mod tests {
     use crate::cli::version::{Operator, VERSION};
 
     fn server(definition: Definition, version: &str) -> Server {
-        let one =
-            Operator { version: Some(version.into()), namespace: "ops".into(), holder: "a".into(), watches: None };
+        let one = Operator {
+            version: Some(version.into()),
+            namespace: "ops".into(),
+            holder: "a".into(),
+            watches: None,
+            selector: None,
+        };
         Server { kubernetes: "v1.35.0".into(), definition, operators: Some(vec![one]) }
     }
 

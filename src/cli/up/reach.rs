@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::api::{API_VERSION, AppStack};
 use crate::controller::LEASE;
-use crate::controller::lease::{LABEL, WATCHES};
+use crate::controller::lease::{self, WATCHES};
 
 /// The one command that makes a cluster know stacks and looks after them.
 pub(in crate::cli) const INSTALL: &str = "appstack crd | kubectl apply --server-side -f - && appstack run";
@@ -80,10 +80,8 @@ pub(super) async fn without_class(client: &Client, stack: &AppStack) -> Vec<Stri
 
 /// The leases that somebody holds who looks after this namespace; none if the caller may not see them.
 async fn held(client: &Client, namespace: &str) -> kube::Result<Option<Vec<Lease>>> {
-    // One for each shard, where there are several.
-    let named = ListParams::default().labels(&format!("{}={}", LABEL.0, LABEL.1));
     let here = Api::<Lease>::namespaced(client.clone(), namespace);
-    let leases = match Api::<Lease>::all(client.clone()).list(&named).await {
+    let leases = match Api::<Lease>::all(client.clone()).list(&lease::listed()).await {
         Ok(list) => list.items,
         // Who may see one is not always who may list.
         Err(kube::Error::Api(status)) if status.code == 403 => match here.get_opt(LEASE).await {
