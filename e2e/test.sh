@@ -18,6 +18,7 @@ build_go() {
   build e2e/go-tool.sh kustomize sigs.k8s.io/kustomize/kustomize/v5
   build e2e/go-tool.sh policy
   build e2e/go-tool.sh kstatus
+  build e2e/go-tool.sh argocd
   build e2e/go-tool.sh compose
   build e2e/go-tool.sh lint github.com/zegl/kube-score/cmd/kube-score
 }
@@ -33,7 +34,7 @@ cargo test --package e2e --lib
 say "laws: histories of random stacks on a simulated cluster"
 LAWS_HISTORIES=${LAWS_HISTORIES:-10000} cargo test --package appstack --lib simulated -- --nocapture
 wait $go
-cargo test --package e2e --test oracle --test manifests --test compose --test imported -- --nocapture
+cargo test --package e2e --test oracle --test manifests --test argocd --test compose --test imported -- --nocapture
 
 say "the chart: what it renders, and a release from install to uninstall on a control plane of its own"
 cargo test --package e2e --test chart -- --nocapture

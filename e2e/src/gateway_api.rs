@@ -1,6 +1,5 @@
 //! The Gateway API on the test cluster: the real definition of HTTPRoutes, as its Go module carries it.
 
-use std::process::Command;
 use std::time::Duration;
 
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
@@ -8,8 +7,7 @@ use kube::core::GroupVersionKind;
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use crate::cluster::root;
-use crate::{eventually, json};
+use crate::{eventually, go, json};
 
 const NAME: &str = "httproutes.gateway.networking.k8s.io";
 /// Marks a definition that tests have brought along, and may take away.
@@ -70,16 +68,9 @@ pub async fn say(client: &Client, namespace: &str, route: &str, condition: (&str
 }
 
 fn definition() -> Value {
-    let module = root().join("e2e/gateway-api");
-    let go = |args: &[&str]| {
-        let run = Command::new("go").args(args).current_dir(&module).output().expect("`go` must be on the PATH");
-        assert!(run.status.success(), "go {args:?}: {}", String::from_utf8_lossy(&run.stderr));
-        String::from_utf8_lossy(&run.stdout).trim().to_owned()
-    };
-    go(&["mod", "download", "sigs.k8s.io/gateway-api"]);
-    let folder = go(&["list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api"]);
-    let file = format!("{folder}/config/crd/standard/gateway.networking.k8s.io_httproutes.yaml");
-    let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{file}: {e}"));
+    let folder = go::files("gateway-api", "sigs.k8s.io/gateway-api");
+    let file = folder.join("config/crd/standard/gateway.networking.k8s.io_httproutes.yaml");
+    let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
     serde_saphyr::from_str(&text).expect("a definition in YAML")
 }
 

@@ -38,7 +38,7 @@ pub fn verdicts(history: &[Seen]) -> Vec<String> {
 }
 
 /// With its kind, which the items of a list are without.
-fn whole(seen: &Seen) -> Value {
+pub fn whole(seen: &Seen) -> Value {
     let mut object = Value::clone(&seen.object);
     let kind = seen.kind.resource();
     (object["apiVersion"], object["kind"]) = (kind.api_version.into(), kind.kind.into());

@@ -13,6 +13,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::missing_panics_doc)]
 
+pub mod argo;
 pub mod audit;
 pub mod budget;
 pub mod client;
@@ -21,6 +22,7 @@ pub mod dice;
 pub mod expected;
 pub mod gate;
 pub mod gateway_api;
+pub mod go;
 pub mod grant;
 pub mod helm;
 pub mod imported;

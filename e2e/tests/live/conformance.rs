@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use e2e::observer::Seen;
-use e2e::{Kind, Live, budget, eventually, json, kstatus, live};
+use e2e::{Kind, Live, argo, budget, eventually, json, kstatus, live};
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -31,6 +31,7 @@ struct Stages<'a> {
     seen: u64,
     judged: usize,
     last: String,
+    captured: Vec<(String, Value, Value)>,
 }
 
 impl Stages<'_> {
@@ -59,6 +60,7 @@ impl Stages<'_> {
                 seen.object["status"]
             );
         }
+        self.agree_with_argo(stage, &shown);
         self.seen = history.last().map_or(0, |s| s.version);
         shown.dedup_by_key(|(verdict, _)| *verdict);
         let mut found: Vec<&str> = shown.iter().map(|(verdict, _)| *verdict).collect();
@@ -70,6 +72,29 @@ impl Stages<'_> {
         (*found.last().unwrap_or(&"")).clone_into(&mut self.last);
         if self.last == CURRENT {
             Self::children_are_current(stage, &history, &verdicts);
+        }
+    }
+
+    /// Argo CD is of the same opinion on every version, but for what is going, of which it does not ask the script. Captures the last of the stage, and one whose
+    /// newest generation nobody has looked at yet.
+    fn agree_with_argo(&mut self, stage: &str, shown: &[(&str, &Seen)]) {
+        let there = shown.iter().filter(|(verdict, _)| *verdict != TERMINATING);
+        let asked: Vec<(&str, Value)> = there.map(|(verdict, seen)| (*verdict, kstatus::whole(seen))).collect();
+        let answers = argo::health(asked.iter().map(|(_, stack)| stack));
+        for ((verdict, stack), health) in asked.iter().zip(&answers) {
+            argo::assert_agrees(stage, verdict, stack, health);
+        }
+        let generation = |stack: &Value| json::number(stack, "/metadata/generation");
+        let unseen = |(_, stack): &(&str, Value)| {
+            (1..generation(stack)).contains(&json::number(stack, "/status/observedGeneration"))
+        };
+        if stage == "an update"
+            && let Some(at) = asked.iter().position(unseen)
+        {
+            self.captured.push((format!("{stage} not seen"), asked[at].1.clone(), answers[at].clone()));
+        }
+        if let (Some((_, stack)), Some(health)) = (asked.last(), answers.last()) {
+            self.captured.push((stage.to_owned(), stack.clone(), health.clone()));
         }
     }
 
@@ -106,8 +131,9 @@ impl Stages<'_> {
 // "Conformance: our objects, at every stage captured in live tests, give the expected verdict under the real kstatus library and never Current early."
 #[test]
 fn kstatus_sees_every_stage_for_what_it_is() {
+    argo::built(); // takes minutes, which are no test's time
     live("conformance_stages", async |t| {
-        let mut stages = Stages { t: &t, seen: 0, judged: 0, last: String::new() };
+        let mut stages = Stages { t: &t, seen: 0, judged: 0, last: String::new(), captured: Vec::new() };
         let space = &t.space;
         space.apply_object(&shop("db:1", "web:1")).await;
         stages.were("nobody has looked", &[IN_PROGRESS]).await;
@@ -190,12 +216,14 @@ fn kstatus_sees_every_stage_for_what_it_is() {
         })
         .await;
         stages.were("deletion", &[TERMINATING]).await;
+        argo::keep(&stages.captured);
         println!("{} versions judged", stages.judged);
     });
 }
 
 #[test]
 fn kstatus_calls_a_stack_failed_only_when_a_failed_job_leaves_nothing_to_wait_for() {
+    argo::built();
     live("conformance_job", async |t| {
         let of = |code: &str| {
             let mut web = service("web:1", 100, &[]);
@@ -208,7 +236,7 @@ fn kstatus_calls_a_stack_failed_only_when_a_failed_job_leaves_nothing_to_wait_fo
                 json!({"migrate": migrate, "web": web, "slow": slow, "more": service("more:1", 500, &["slow"])});
             stack("shop", &others)
         };
-        let mut stages = Stages { t: &t, seen: 0, judged: 0, last: String::new() };
+        let mut stages = Stages { t: &t, seen: 0, judged: 0, last: String::new(), captured: Vec::new() };
         let _operator = t.space.operator().start();
         t.space.apply_object(&of("3")).await;
         wait_state(&t, "shop", "web", "Failed").await;

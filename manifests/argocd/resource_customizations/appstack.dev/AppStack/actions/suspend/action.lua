@@ -1,0 +1,3 @@
+-- As `appstack suspend`.
+obj.spec.suspend = true
+return obj
