@@ -18,6 +18,7 @@ mod drain;
 mod drift;
 mod faults;
 mod gapless;
+mod gitops;
 mod golden;
 mod install;
 mod isolation;
