@@ -59,6 +59,7 @@ generate:
 	cp crds/appstack.yaml charts/appstack/files/crd.yaml
 	cargo run --quiet --bin appstack -- rbac --chart > target/appstack-rbac.yaml
 	mv target/appstack-rbac.yaml charts/appstack/files/rbac.yaml
+	cp manifests/monitoring/alerts.yaml manifests/monitoring/dashboard.json charts/appstack/files/
 	cargo run --quiet --bin appstack -- rbac > target/appstack-rbac.yaml
 	mv target/appstack-rbac.yaml manifests/rbac.yaml
 	cargo run --quiet --bin appstack -- manifests > target/appstack-install.yaml

@@ -18,6 +18,7 @@ build_go() {
   build e2e/go-tool.sh kustomize sigs.k8s.io/kustomize/kustomize/v5
   build e2e/go-tool.sh policy
   build e2e/go-tool.sh kstatus
+  build e2e/go-tool.sh prom
   build e2e/go-tool.sh compose
   build e2e/go-tool.sh lint github.com/zegl/kube-score/cmd/kube-score
 }

@@ -163,6 +163,11 @@ mod tests {
             text("files/crd.yaml") == crd,
             "charts/appstack/files/crd.yaml is not crds/appstack.yaml: make generate"
         );
+        for file in ["alerts.yaml", "dashboard.json"] {
+            let shipped = format!("{}/manifests/monitoring/{file}", env!("CARGO_MANIFEST_DIR"));
+            let shipped = std::fs::read_to_string(shipped).unwrap();
+            assert!(text(&format!("files/{file}")) == shipped, "charts/appstack/files/{file}: make generate");
+        }
         let about: Value = serde_saphyr::from_str(&text("Chart.yaml")).unwrap();
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!((&about["version"], &about["appVersion"]), (&json!(version), &json!(version)));
