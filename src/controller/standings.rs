@@ -38,7 +38,12 @@ impl Collector for Standings {
                 longest = longest.max(now.as_second() - since.0.as_second());
             }
         }
-        stacks.encode(encoder.encode_descriptor("stacks", "Stacks, by how they stand", None, stacks.metric_type())?)?;
+        stacks.encode(encoder.encode_descriptor(
+            "stacks",
+            "Stacks, by how they stand",
+            None,
+            stacks.metric_type(),
+        )?)?;
         let deletion: Gauge = Gauge::default();
         deletion.set(longest);
         let help = "Time since the deletion of a stack that is still there, of the oldest one";

@@ -88,7 +88,10 @@ fn alerts_and_dashboard_ask_for_what_the_operator_tells() {
         shown.extend(parsed.selectors.iter().map(|selector| family(&selector.metric)));
         for label in legend.split("{{").skip(1).filter_map(|rest| rest.split("}}").next()) {
             let kept = parsed.labels.is_empty() && OF_TARGETS.contains(&label);
-            assert!(kept || parsed.labels.iter().any(|l| l == label), "the legend '{legend}' of {text} is without {label}");
+            assert!(
+                kept || parsed.labels.iter().any(|l| l == label),
+                "the legend '{legend}' of {text} is without {label}"
+            );
         }
     }
     let all: BTreeSet<&str> = told.keys().map(|metric| family(metric)).collect();

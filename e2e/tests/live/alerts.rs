@@ -96,7 +96,8 @@ fn who_keeps_editing_what_is_ours_raises_the_alert_of_a_drift_war() {
         assert!(unknown.is_empty(), "not in src/ops/series.txt: {unknown:?}");
         let of_list: BTreeSet<&str> = known.iter().map(|name| name.split('{').next().unwrap_or_default()).collect();
         for metric in of_list {
-            let family = ["_bucket", "_sum", "_count", "_total", "_info"].iter().find_map(|end| metric.strip_suffix(end));
+            let family =
+                ["_bucket", "_sum", "_count", "_total", "_info"].iter().find_map(|end| metric.strip_suffix(end));
             let family = family.unwrap_or(metric);
             assert!(text.contains(&format!("# TYPE {family} ")), "{family} is not told:\n{text}");
         }
