@@ -206,3 +206,47 @@ fn the_chart_has_them_as_they_are_shipped() {
     assert_eq!(one("PrometheusRule")["spec"], rule["spec"]);
     assert_eq!(one("ConfigMap")["data"]["appstack-operator.json"], *prom::shipped("dashboard.json"));
 }
+
+/// The schema at the end of a path; none where there is no such field. Of arrays and maps, that of what they hold.
+fn field<'a>(schema: &'a Value, path: &Value) -> Option<&'a Value> {
+    let mut at = schema;
+    for step in path.as_array().into_iter().flatten().filter_map(Value::as_str) {
+        at = at["properties"].get(step)?;
+    }
+    Some([&at["items"], &at["additionalProperties"]].into_iter().find(|inner| inner.is_object()).unwrap_or(at))
+}
+
+#[test]
+fn kube_state_metrics_is_told_of_fields_that_there_are() {
+    let definition = std::fs::read_to_string(root().join("crds/appstack.yaml")).unwrap();
+    let definition: Value = serde_saphyr::from_str(&definition).unwrap();
+    let mut schema = definition.pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap().clone();
+    for of_all in ["name", "namespace", "generation", "deletionTimestamp"] {
+        schema["properties"]["metadata"]["properties"][of_all] = json!({});
+    }
+    let config: Value = serde_saphyr::from_str(&shipped("kube-state-metrics.yaml")).unwrap();
+    let resource = &config["spec"]["resources"][0];
+    assert_eq!(resource["groupVersionKind"]["group"], definition["spec"]["group"]);
+    assert_eq!(resource["groupVersionKind"]["version"], definition["spec"]["versions"][0]["name"]);
+    assert_eq!(resource["groupVersionKind"]["kind"], definition["spec"]["names"]["kind"]);
+    for (label, path) in json::entries(resource, "/labelsFromPath") {
+        assert!(field(&schema, path).is_some(), "{label}: {path}");
+    }
+    let mut paths = 0;
+    for metric in json::items(resource, "/metrics") {
+        let name = json::text(metric, "/name");
+        let kind = json::text(metric, "/each/type");
+        let how = &metric["each"][kind[..1].to_lowercase() + &kind[1..]];
+        let base = field(&schema, &how["path"]).unwrap_or_else(|| panic!("{name}: {}", how["path"]));
+        let inner = json::entries(how, "/labelsFromPath").map(|(_, path)| path).chain(how.get("valueFrom"));
+        for path in inner {
+            paths += 1;
+            let found = field(base, path).unwrap_or_else(|| panic!("{name}: {path} under {}", how["path"]));
+            let known: Vec<&Value> = json::items(found, "/enum").collect();
+            let list: Vec<&Value> = json::items(how, "/list").collect();
+            assert!(known.is_empty() || list.is_empty() || known == list, "{name}: {known:?}");
+        }
+    }
+    assert!(paths >= 6, "{paths}");
+    assert!(field(&schema, &json!(["status", "nothing"])).is_none());
+}
