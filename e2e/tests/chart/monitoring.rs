@@ -247,6 +247,6 @@ fn kube_state_metrics_is_told_of_fields_that_there_are() {
             assert!(known.is_empty() || list.is_empty() || known == list, "{name}: {known:?}");
         }
     }
-    assert!(paths >= 6, "{paths}");
+    assert!(paths >= 5, "{paths}"); // under what they are about
     assert!(field(&schema, &json!(["status", "nothing"])).is_none());
 }
