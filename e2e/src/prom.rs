@@ -49,10 +49,12 @@ pub struct Parsed {
     pub labels: Vec<String>,
 }
 
-/// A metric, and name, operator and value of what is asked of its labels.
+/// Series that an expression asks for.
 #[derive(Debug, Deserialize)]
 pub struct Selector {
+    /// Their metric.
     pub metric: String,
+    /// Name, operator and value of what is asked of their labels.
     pub matchers: Vec<(String, String, String)>,
 }
 
