@@ -261,9 +261,9 @@ mod tests {
         let mut shared = Vec::new();
         for (n, objects) in all.iter().enumerate() {
             for object in objects {
-                let others = all.iter().skip(n + 1).flatten();
-                for other in others.filter(|other| place(other) == place(object)) {
-                    assert_eq!(other, object, "one would undo the other");
+                let of_others = all.iter().skip(n + 1).flatten();
+                for twin in of_others.filter(|one| place(one) == place(object)) {
+                    assert_eq!(twin, object, "one would undo the other");
                     shared.push(object["kind"].as_str().unwrap());
                 }
             }
