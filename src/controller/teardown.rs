@@ -139,17 +139,16 @@ async fn children(
 ) -> Result<Arc<BTreeMap<ChildId, Arc<Child>>>, Failure> {
     let mut children = context.store.children(key);
     for id in unseen(&children) {
-        let found = match memory.looked_at.get(&id) {
-            Some(found) => found.clone(),
-            None => {
-                let found = context.writer.look(&key.namespace, &id).await?.map(Arc::new);
-                let is_ours = |child: &Arc<Child>| child.owner().is_some_and(|owner| owner.uid == stack.uid);
-                // One of ours goes now, or is looked at again; of others there is nothing more to learn.
-                if !found.as_ref().is_some_and(is_ours) {
-                    memory.looked_at.insert(id.clone(), found.clone());
-                }
-                found
+        let found = if let Some(found) = memory.looked_at.get(&id) {
+            found.clone()
+        } else {
+            let found = context.writer.look(&key.namespace, &id).await?.map(Arc::new);
+            let is_ours = |child: &Arc<Child>| child.owner().is_some_and(|owner| owner.uid == stack.uid);
+            // One of ours goes now, or is looked at again; of others there is nothing more to learn.
+            if !found.as_ref().is_some_and(is_ours) {
+                memory.looked_at.insert(id.clone(), found.clone());
             }
+            found
         };
         if let Some(child) = found {
             Arc::make_mut(&mut children).insert(id, child);

@@ -258,19 +258,19 @@ mod tests {
             let meta = &object["metadata"];
             format!("{} {} {}", object["kind"], meta["namespace"], meta["name"])
         };
-        let mut shared = Vec::new();
+        let mut common = Vec::new();
         for (n, objects) in all.iter().enumerate() {
             for object in objects {
                 let of_others = all.iter().skip(n + 1).flatten();
                 for twin in of_others.filter(|one| place(one) == place(object)) {
                     assert_eq!(twin, object, "one would undo the other");
-                    shared.push(object["kind"].as_str().unwrap());
+                    common.push(object["kind"].as_str().unwrap());
                 }
             }
         }
-        shared.sort_unstable();
-        shared.dedup();
-        assert_eq!(shared, ["CustomResourceDefinition", "Namespace"]);
+        common.sort_unstable();
+        common.dedup();
+        assert_eq!(common, ["CustomResourceDefinition", "Namespace"]);
         // No selector of one finds the pods of another.
         let selectors = all.each_ref().map(|objects| {
             let deployment = objects.iter().find(|object| object["kind"] == "Deployment").unwrap();
