@@ -2,6 +2,8 @@
 
 mod crd;
 mod install;
+#[cfg(test)]
+mod pages;
 mod rbac;
 
 pub use crd::{PUBLISHED, SCHEMA, crd, crd_yaml};
