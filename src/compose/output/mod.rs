@@ -2,6 +2,7 @@
 
 mod comments;
 mod kustomize;
+mod lines;
 pub mod report;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ pub use kustomize::config as kustomize_config;
 use super::Loaded;
 use super::mapping::{MadeSecret, Mapped};
 use crate::api::AppStack;
+use crate::yaml;
 
 /// One file.
 #[derive(Clone, PartialEq, Eq)]
@@ -80,7 +82,7 @@ pub fn files(
     if !namespace.is_empty() {
         stack["metadata"]["namespace"] = json!(namespace);
     }
-    let written = serde_saphyr::to_string(&stack)?;
+    let written = yaml::write::to_string(&stack)?;
     let mut files = vec![
         plain(STACK, comments::with_comments(written, &stack, mapped, loaded)),
         plain(
@@ -101,28 +103,14 @@ pub fn files(
     Ok(files)
 }
 
-/// All files of an import in a folder: [`files`] and the reports, which are made side by side.
+/// The reports: what became of every key, for programs and for people.
 ///
 /// # Errors
-/// What went wrong, in words, if something cannot be written as YAML or JSON, which nothing here is.
-pub fn folder(
-    mapped: &Mapped,
-    stack: Value,
-    loaded: &Loaded,
-    namespace: &str,
-    placeholders: bool,
-) -> Result<Vec<File>, String> {
+/// In words, if the first cannot be written as JSON, which nothing in it prevents.
+pub fn reports(mapped: &Mapped, loaded: &Loaded) -> Result<Vec<File>, String> {
     let plain = |name, text| File { name, text, is_secret: false };
-    std::thread::scope(|scope| {
-        let reports = scope.spawn(|| {
-            let json = report::json(mapped, loaded).map_err(|error| format!("the report is no JSON: {error}"))?;
-            Ok::<_, String>([plain(REPORT, json), plain(REPORT_TEXT, report::text(mapped, loaded))])
-        });
-        let files = files(mapped, stack, loaded, namespace, placeholders);
-        let mut files = files.map_err(|error| format!("the output is no YAML: {error}"))?;
-        files.extend(reports.join().map_err(|_| "the report cannot be written".to_owned())??);
-        Ok(files)
-    })
+    let json = report::json(mapped, loaded).map_err(|error| format!("the report is no JSON: {error}"))?;
+    Ok(vec![plain(REPORT, json), plain(REPORT_TEXT, report::text(mapped, loaded))])
 }
 
 /// Whether a text has `${`, which Flux's `postBuild` would fill in, or make blank.
@@ -159,7 +147,7 @@ fn secrets(made: &[MadeSecret], namespace: &str, placeholders: bool) -> Result<S
             object["data"] = json!(others);
         }
         documents += "---\n";
-        documents += &serde_saphyr::to_string(&object)?;
+        documents += &yaml::write::to_string(&object)?;
     }
     Ok(documents)
 }
