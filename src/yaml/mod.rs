@@ -3,7 +3,6 @@
 mod lines;
 pub mod node;
 mod read;
-pub mod write;
 
 pub use lines::Lines;
 pub use read::{Dialect, Flaw, Key, Read, Scalar, What, read};

@@ -14,7 +14,6 @@ pub use kustomize::config as kustomize_config;
 use super::Loaded;
 use super::mapping::{MadeSecret, Mapped};
 use crate::api::AppStack;
-use crate::yaml;
 
 /// One file.
 #[derive(Clone, PartialEq, Eq)]
@@ -82,7 +81,7 @@ pub fn files(
     if !namespace.is_empty() {
         stack["metadata"]["namespace"] = json!(namespace);
     }
-    let written = yaml::write::to_string(&stack)?;
+    let written = serde_saphyr::to_string(&stack)?;
     let mut files = vec![
         plain(STACK, comments::with_comments(written, &stack, mapped, loaded)),
         plain(
@@ -147,7 +146,7 @@ fn secrets(made: &[MadeSecret], namespace: &str, placeholders: bool) -> Result<S
             object["data"] = json!(others);
         }
         documents += "---\n";
-        documents += &yaml::write::to_string(&object)?;
+        documents += &serde_saphyr::to_string(&object)?;
     }
     Ok(documents)
 }
