@@ -85,8 +85,8 @@ fn who_keeps_editing_what_is_ours_raises_the_alert_of_a_drift_war() {
         let held = held("AppStackDriftWar", &scrapes);
         assert_eq!(held, [last, last + 1], "over both scrapes, and not before");
 
-        let list = std::fs::read_to_string(root().join("src/ops/series.txt")).expect("the list");
-        let known: BTreeSet<&str> = list.lines().collect();
+        let known = std::fs::read_to_string(root().join("src/ops/series.txt")).expect("the list");
+        let known: BTreeSet<&str> = known.lines().collect();
         let text = metrics(address);
         let series = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '));
         let unknown: Vec<&str> = series
