@@ -7,7 +7,7 @@ help:
 	@echo "make test          all tests, live ones included (E2E_KUBECONFIG: on that cluster)"
 	@echo "make e2e           live tests on real nodes, and what only those can show (Linux, root)"
 	@echo "make build         target/release/appstack"
-	@echo "make generate      files that come from the code: crds/appstack.yaml, manifests/*.yaml, charts/appstack/files, docs/x-appstack.schema.json"
+	@echo "make generate      files that come from the code: crds/appstack.yaml, manifests/*.yaml, charts/appstack/files, docs/x-appstack.schema.json, pages and tables of docs"
 	@echo "make image         target/image/appstack.tar, the operator's image, made without a container engine"
 	@echo "make sbom          target/appstack.cdx.json, what is in the program (cargo-cyclonedx)"
 	@echo "make golden        writes the golden files anew; read the diff"
@@ -59,6 +59,7 @@ generate:
 	cp crds/appstack.yaml charts/appstack/files/crd.yaml
 	cargo run --quiet --bin appstack -- rbac --chart > target/appstack-rbac.yaml
 	mv target/appstack-rbac.yaml charts/appstack/files/rbac.yaml
+	cp manifests/monitoring/alerts.yaml manifests/monitoring/dashboard.json charts/appstack/files/
 	cargo run --quiet --bin appstack -- rbac > target/appstack-rbac.yaml
 	mv target/appstack-rbac.yaml manifests/rbac.yaml
 	cargo run --quiet --bin appstack -- manifests > target/appstack-install.yaml

@@ -64,7 +64,11 @@ fn mapped(loaded: &Loaded, files: &dyn Files) -> Mapped {
 
 /// All files that an import writes, as texts.
 fn written(mapped: &Mapped, loaded: &Loaded) -> Vec<String> {
-    let files = output::folder(mapped, output::document(&mapped.stack), loaded, "bench", false).expect("texts");
+    let files = std::thread::scope(|scope| {
+        let reports = scope.spawn(|| output::reports(mapped, loaded).expect("texts"));
+        let files = output::files(mapped, output::document(&mapped.stack), loaded, "bench", false).expect("texts");
+        files.into_iter().chain(reports.join().expect("reports")).collect::<Vec<_>>()
+    });
     files.into_iter().map(|file| file.text).collect()
 }
 

@@ -19,6 +19,7 @@ build_go() {
   build e2e/go-tool.sh policy
   build e2e/go-tool.sh kstatus
   build e2e/go-tool.sh argocd
+  build e2e/go-tool.sh prom
   build e2e/go-tool.sh compose
   build e2e/go-tool.sh lint github.com/zegl/kube-score/cmd/kube-score
 }

@@ -36,6 +36,7 @@ pub mod observer;
 pub mod operator;
 pub mod order;
 pub mod policy;
+pub mod prom;
 pub mod proxy;
 pub mod replicas;
 pub mod rights;

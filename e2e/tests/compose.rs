@@ -32,6 +32,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "the real loader checks the included part twice, the second time with the value that it has put in itself",
     ),
     ("include: no path", "the real loader includes nothing without a word; we ask for the path"),
+    ("keys: gpus with an unknown key", "the real loader allows the key and forgets it; we keep it, for the report"),
     ("keys: memory as a float", "the real loader takes 1e9 for no limit at all; we take it for what it says"),
     ("keys: pid of nothing", "the real loader crashes"),
     ("keys: pull_refresh_after", "the real loader allows the key and forgets it; we keep it, for the report"),

@@ -15,4 +15,4 @@ pub use kind::Kind;
 pub use reduce::{
     BalancerFacts, Child, ChildId, Condition, DISK_FULL, Facts, MANAGER, PodFacts, ReplicasOwner, node_ports,
 };
-pub use route::RouteFacts;
+pub use route::{Requests, RouteFacts};

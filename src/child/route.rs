@@ -9,6 +9,62 @@ pub struct RouteFacts {
     pub taken_up: bool,
     /// What a controller has against it: reason and message.
     pub trouble: Option<(String, String)>,
+    /// Which requests it asks for.
+    pub requests: Vec<Requests>,
+    /// When it was made, as the API server writes it: later ones sort after earlier ones.
+    pub since: String,
+    /// Who of the other stacks gets these requests, in words. Not the object's own word: whoever sees all routes fills it in.
+    pub rival: Option<String>,
+}
+
+/// Requests that come in by a Gateway, for a host and all below a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requests {
+    /// Its namespace and name.
+    pub gateway: (String, String),
+    /// One of its listeners; none: all of them.
+    pub section: Option<String>,
+    /// Empty: any.
+    pub host: String,
+    /// Without a `/` at its end, but for the root.
+    pub path: String,
+}
+
+impl Requests {
+    /// Whether some request is among both, as far as exactly this host and path go: one listener or all of them, some request meets both.
+    pub fn meet(&self, other: &Requests) -> bool {
+        let listens = self.section.is_none() || other.section.is_none() || self.section == other.section;
+        listens && self.gateway == other.gateway && self.host == other.host && self.path == other.path
+    }
+
+    /// Of rules by path alone: others tell requests apart by more than a stack can say.
+    fn of(object: &Value) -> Vec<Requests> {
+        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let spec = &object["spec"];
+        let hosts = list(&spec["hostnames"]);
+        let hosts = if hosts.is_empty() { vec![Value::Null] } else { hosts };
+        let mut all = Vec::new();
+        for parent in list(&spec["parentRefs"]).iter().filter(|p| p["kind"].is_null() || p["kind"] == "Gateway") {
+            let namespace = parent["namespace"].as_str().or(object["metadata"]["namespace"].as_str());
+            for path in list(&spec["rules"]).iter().flat_map(|rule| list(&rule["matches"])).filter_map(|one| path(&one))
+            {
+                all.extend(hosts.iter().map(|host| Requests {
+                    gateway: (namespace.unwrap_or_default().to_owned(), text(&parent["name"])),
+                    section: parent["sectionName"].as_str().map(str::to_owned),
+                    host: text(host),
+                    path: path.clone(),
+                }));
+            }
+        }
+        all
+    }
+}
+
+fn path(of: &Value) -> Option<String> {
+    let is_by_path = of.as_object().is_some_and(|keys| keys.len() == 1) && of["path"]["type"] == "PathPrefix";
+    let path = of["path"]["value"].as_str().filter(|_| is_by_path)?.trim_end_matches('/');
+    Some(if path.is_empty() { "/".to_owned() } else { path.to_owned() })
 }
 
 impl RouteFacts {
@@ -32,6 +88,9 @@ impl RouteFacts {
         RouteFacts {
             taken_up: parents().next().is_some(),
             trouble: bad.map(|c| (text(&c["reason"]), text(&c["message"]))),
+            since: if wanted.is_some() { text(&object["metadata"]["creationTimestamp"]) } else { String::new() },
+            requests: Requests::of(object),
+            rival: None,
         }
     }
 }
@@ -46,6 +105,34 @@ fn is_same(one: &Value, other: &Value) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn which_requests_a_route_asks_for_is_read_from_its_spec() {
+        let read = |spec: Value| Requests::of(&json!({"metadata": {"namespace": "n"}, "spec": spec}));
+        let parent = json!({"kind": "Gateway", "name": "public", "namespace": "g", "sectionName": "https"});
+        let matching = |path: &str| json!([{"matches": [{"path": {"type": "PathPrefix", "value": path}}]}]);
+        let asked = |section: Option<&str>, namespace: &str, host: &str, path: &str| Requests {
+            gateway: (namespace.into(), "public".into()),
+            section: section.map(str::to_owned),
+            host: host.into(),
+            path: path.into(),
+        };
+        let full =
+            read(json!({"parentRefs": [parent], "hostnames": ["a.example", "b.example"], "rules": matching("/x/")}));
+        let expected = [asked(Some("https"), "g", "a.example", "/x"), asked(Some("https"), "g", "b.example", "/x")];
+        assert_eq!(full, expected);
+        let short = read(json!({"parentRefs": [{"name": "public"}], "rules": matching("/")}));
+        assert_eq!(short, [asked(None, "n", "", "/")]);
+        let by_header = json!([{"matches": [{"path": {"type": "PathPrefix", "value": "/"}, "headers": [{"name": "x", "value": "y"}]}]}]);
+        assert!(read(json!({"parentRefs": [{"name": "public"}], "rules": by_header})).is_empty());
+        assert!(read(json!({"parentRefs": [{"name": "s", "kind": "Service"}], "rules": matching("/")})).is_empty());
+        assert!(read(json!({"ports": []})).is_empty());
+
+        let all = asked(None, "g", "a.example", "/x");
+        assert!(all.meet(&expected[0]) && expected[0].meet(&all) && all.meet(&all));
+        assert!(!all.meet(&expected[1]) && !all.meet(&asked(None, "n", "a.example", "/x")));
+        assert!(!asked(Some("http"), "g", "a.example", "/x").meet(&expected[0]), "another listener");
+    }
 
     #[test]
     fn of_a_route_only_what_is_said_now_and_of_its_parent_counts() {

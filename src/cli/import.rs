@@ -126,6 +126,17 @@ pub(super) fn read(
     strict: bool,
     pen: Pen,
 ) -> Result<Imported, ExitCode> {
+    let (loaded, mapped) = mapped(project, standard_input, choices, pen)?;
+    let (document, failed) = judged(&loaded, &mapped, choices, strict, pen);
+    Ok(Imported { loaded, mapped, document, failed })
+}
+
+fn mapped(
+    project: &ProjectArgs,
+    standard_input: std::io::Result<String>,
+    choices: &Choices,
+    pen: Pen,
+) -> Result<(Loaded, Mapped), ExitCode> {
     std::thread::spawn(schema::prepare);
     let loaded = match standard_input.and_then(|text| project.load(text)) {
         Ok(loaded) => loaded,
@@ -140,6 +151,11 @@ pub(super) fn read(
         let is_unread = loaded.errors().any(|problem| unread.contains(&problem.code));
         return Err(ExitCode::from(if is_unread { 2 } else { 1 }));
     };
+    Ok((loaded, mapped))
+}
+
+/// The stack as an object, and whether something of it is refused, which is said on standard error.
+fn judged(loaded: &Loaded, mapped: &Mapped, choices: &Choices, strict: bool, pen: Pen) -> (Value, bool) {
     // That a check cannot be seen is said by the mapping, which knows what was chosen.
     let of_up = loaded.project.as_ref().map(up::check).unwrap_or_default();
     let of_up: Vec<Problem> = of_up.into_iter().filter(|problem| problem.code != code::NO_HEALTH_CHECK).collect();
@@ -148,7 +164,7 @@ pub(super) fn read(
         eprintln!("{}\n", pen.problem(&problem(finding), &loaded.sources));
     }
     let document = output::document(&mapped.stack);
-    let invalid = invalid(&mapped, &document);
+    let invalid = invalid(mapped, &document);
     for message in &invalid {
         eprintln!("error[{}]: {message}\n", mapping::code::INVALID.0);
     }
@@ -156,7 +172,7 @@ pub(super) fn read(
     let refused = mapped.findings.iter().any(|finding| finding.outcome.class == Class::Refused);
     let failed =
         refused || !of_up.is_empty() || !invalid.is_empty() || (strict && mapped.findings.iter().any(is_different));
-    Ok(Imported { loaded, mapped, document, failed })
+    (document, failed)
 }
 
 /// Imports. 0: done; 1: something is refused, or with --strict different; 2: the files cannot be read; 3: the output cannot be written.
@@ -170,13 +186,20 @@ pub fn run(args: &ImportArgs) -> ExitCode {
     }
     let pen = args.color.pen(&std::io::stderr());
     let choices = args.choices.choices();
-    let imported = read(&args.project, args.project.standard_input(), &choices, args.strict, pen);
-    let Imported { loaded, mapped, document, failed } = match imported {
-        Ok(imported) => imported,
+    let (loaded, mapped) = match mapped(&args.project, args.project.standard_input(), &choices, pen) {
+        Ok(read) => read,
         Err(code) => return code,
     };
     let namespace = args.namespace.clone().or_else(|| mapped.stack.metadata.name.clone()).unwrap_or_default();
-    match write::to(args, &mapped, document, &loaded, &namespace) {
+    let (failed, written) = std::thread::scope(|scope| {
+        // What became of the keys is known before the stack is checked.
+        let reports = args.out.is_some().then(|| scope.spawn(|| output::reports(&mapped, &loaded)));
+        let (document, failed) = judged(&loaded, &mapped, &choices, args.strict, pen);
+        let reports =
+            || reports.map_or(Ok(Vec::new()), |made| made.join().map_err(|_| "the reports failed".to_owned())?);
+        (failed, write::to(args, &mapped, document, &loaded, &namespace, reports))
+    });
+    match written {
         Ok(Some(stack)) => drop(answer(&stack)),
         Ok(None) => {}
         Err(error) => {

@@ -139,7 +139,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// What of a selector can be told without the API server, which reads it.
-fn selector(text: &str) -> Result<String, String> {
+pub(super) fn selector(text: &str) -> Result<String, String> {
     let text = text.trim();
     let is_of_labels = |c: char| c.is_ascii_alphanumeric() || "-_./=!,() ".contains(c);
     if text.is_empty() || !text.chars().all(is_of_labels) {

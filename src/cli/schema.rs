@@ -164,7 +164,7 @@ fn unknown(name: &str, schema: Option<&Value>) -> String {
 }
 
 /// What the patterns of the CRD mean. They are those that would be too dear for a rule, which has a message of its own.
-fn in_words(pattern: &str) -> String {
+pub fn in_words(pattern: &str) -> String {
     WORDS
         .iter()
         .find(|(known, _)| *known == pattern)

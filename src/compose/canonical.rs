@@ -46,10 +46,7 @@ impl Form<'_> {
                 self.without_empty(node);
             }
             "extends" => as_map(node, "service"),
-            "gpus" if node.as_text().is_some() => {
-                let all = Node::map_of(node.at, [("count", Holds::Text("all".into()))]);
-                *node = Node::new(node.at, Holds::List(vec![all]));
-            }
+            "gpus" => self.gpus(node),
             "networks" | "models" if node.as_list().is_some() => self.names(node, &[]),
             "secrets" | "configs" => items(node, |item| as_map(item, "source")),
             "volumes" => self.each(node, |text, at| {
@@ -91,6 +88,19 @@ impl Form<'_> {
                 "ulimits" => self.ulimits(value),
                 _ => {}
             }
+        }
+    }
+
+    fn gpus(&mut self, node: &mut Node) {
+        if node.as_text().is_some() {
+            let all = Node::map_of(node.at, [("count", Holds::Text("all".into()))]);
+            *node = Node::new(node.at, Holds::List(vec![all]));
+        }
+        for (index, request) in node.as_list().into_iter().flatten().enumerate() {
+            let Some(map) = request.as_map() else { continue };
+            // The schema leaves these open, and those of `deploy` not.
+            let known = ["capabilities", "count", "device_ids", "driver", "options"];
+            self.notes.passed_over(map, &known, &self.trail.to(&format!("[{index}]")));
         }
     }
 
@@ -203,6 +213,9 @@ impl Form<'_> {
         let Some(entry) = map.get_mut("external").filter(|entry| entry.value.as_map().is_some()) else { return };
         let at = entry.value.at;
         let was = std::mem::replace(&mut entry.value, Node::new(at, Holds::Bool(true)));
+        if let Some(was) = was.as_map() {
+            self.notes.passed_over(was, &["name"], &self.trail.to("external"));
+        }
         let Some(name) = was.as_map().and_then(|map| map.get("name")).cloned() else { return };
         match map.get("name") {
             Some(other) if other.value != name.value => {

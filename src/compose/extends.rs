@@ -53,7 +53,10 @@ impl Loader<'_> {
             return Ok(());
         };
         let (of, base_file) = match extends.as_map() {
-            Some(_) => (extends.get("service"), extends.get("file").filter(|file| !file.is_null())),
+            Some(map) => {
+                self.notes.passed_over(map, &["service", "file"], &format!("services.{name}.extends"));
+                (extends.get("service"), extends.get("file").filter(|file| !file.is_null()))
+            }
             None => (Some(extends), None),
         };
         // What is not even a name, the structural check names.
@@ -106,7 +109,7 @@ impl Loader<'_> {
         let mut merged = merge::merge(base, service, &services_trail.to(name), &mut self.notes);
         if let Some(extends) = merged.as_map_mut().and_then(|map| map.shift_remove("extends")) {
             self.notes.settle_one(extends.at, Settled::Followed);
-            self.notes.settle(&extends.value, Settled::Followed);
+            self.notes.settle_rest(&extends.value, Settled::Followed);
         }
         if let Some(entry) = services.get_mut(name) {
             entry.value = merged;

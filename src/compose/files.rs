@@ -11,6 +11,8 @@ use super::problem::{Problem, code};
 pub const LARGEST_FILE: u64 = 16 << 20;
 /// Of all files of a project together.
 const LARGEST_PROJECT: u64 = 64 << 20;
+/// Bytes of a path: no system opens a longer one, so there is nothing at it, and no link to follow.
+const LONGEST_PATH: usize = 4096;
 /// How many.
 const MOST_FILES: usize = 2_000;
 
@@ -146,10 +148,13 @@ impl<'a> Reader<'a> {
 
     /// A path with the links of what there is of it followed.
     fn real(&self, path: &Path) -> PathBuf {
-        self.files.real(path).unwrap_or_else(|| match (path.parent(), path.file_name()) {
-            (Some(parent), Some(name)) => self.real(parent).join(name),
-            _ => path.to_owned(),
-        })
+        let near = Some(path).filter(|path| path.as_os_str().len() <= LONGEST_PATH);
+        for above in near.into_iter().flat_map(Path::ancestors) {
+            if let (Some(real), Ok(rest)) = (self.files.real(above), path.strip_prefix(above)) {
+                return if above == path { real } else { real.join(rest) };
+            }
+        }
+        path.to_owned()
     }
 
     /// The names of what is in a folder, at most so many; none if it may not be read or there are more.

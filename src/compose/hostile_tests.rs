@@ -229,6 +229,25 @@ fn no_message_has_what_a_variable_brought_in() {
     assert!(!format!("{:?}", said(&files, &options(Path::new("/p")))).contains("hunter2"));
 }
 
+/// Each key of a service with a long text, alone, in a list and in a map.
+#[test]
+fn what_a_long_text_takes_does_not_grow_with_its_square() {
+    let keys: serde_json::Value = serde_json::from_str(schema::SCHEMA).unwrap();
+    let keys = keys.pointer("/$defs/service/properties").and_then(serde_json::Value::as_object).unwrap();
+    for word in ["x", "/a:", "$A,"] {
+        let long = format!("'{}'", word.repeat((64 << 10) / word.len()));
+        for key in keys.keys() {
+            for value in ["LONG", "[LONG]", "{a: LONG}"] {
+                let text = format!("services: {{a: {{image: x, {key}: {}}}}}", value.replace("LONG", &long));
+                let began = Instant::now();
+                let files = memory(&[("compose.yaml", text.as_bytes())]);
+                mapped(&load(&files, &options(Path::new("/p"))), &files);
+                assert!(began.elapsed() < Duration::from_secs(10), "{key}: {value} of {word}");
+            }
+        }
+    }
+}
+
 /// Random cases; `make fuzz-compose` plays more.
 fn cases() -> u32 {
     std::env::var("COMPOSE_FUZZ").ok().and_then(|cases| cases.parse().ok()).unwrap_or(300)

@@ -43,13 +43,7 @@ impl Loader<'_> {
         let (named, folder, env_files) = match entry.as_map() {
             None => (Some(entry), None, None),
             Some(map) => {
-                for (key, other) in map {
-                    if !matches!(key.as_str(), "path" | "project_directory" | "env_file") {
-                        let message = format!("there is no key '{key}' here: Compose passes over it");
-                        self.notes
-                            .say(Problem::warning(code::UNKNOWN_KEY, other.at, message).on(format!("{path}.{key}")));
-                    }
-                }
+                self.notes.passed_over(map, &["path", "project_directory", "env_file"], &path);
                 (entry.get("path"), entry.get("project_directory"), entry.get("env_file"))
             }
         };

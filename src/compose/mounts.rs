@@ -64,7 +64,8 @@ fn parts(text: &str) -> Vec<String> {
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         let Some(part) = parts.last_mut() else { break };
-        let drive = part.chars().count() == 1 && part.chars().all(char::is_alphabetic);
+        let mut letters = part.chars();
+        let drive = matches!((letters.next(), letters.next()), (Some(letter), None) if letter.is_alphabetic());
         match c {
             '$' if chars.peek() == Some(&'{') => nested += 1,
             '}' if nested > 0 => nested -= 1,

@@ -3,8 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::interpolate::Variables;
-use super::node::{At, FileId, Holds, Node};
-use super::problem::{Problem, Severity, Told};
+use super::node::{At, FileId, Holds, Map, Node};
+use super::problem::{Problem, Severity, Told, code};
+use super::schema::nearest;
+use super::trail::shortened;
 
 /// Why something that is written is not in the project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,6 +161,20 @@ impl Notes {
         rest.settle(node, how);
         for (place, how) in rest.settled {
             self.settled.entry(place).or_insert(how);
+        }
+    }
+
+    /// Warns of keys that the reference loader takes and forgets: all but `known`. Those that begin with `x-` are meant for others.
+    pub fn passed_over(&mut self, map: &Map, known: &[&str], path: &dyn std::fmt::Display) {
+        for (key, entry) in map.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
+            self.settle_one(entry.at, Settled::Nothing);
+            self.settle(&entry.value, Settled::Nothing);
+            if !key.starts_with("x-") {
+                let message = format!("there is no key '{}' here: Compose passes over it", shortened(key));
+                let help = nearest(key, known.iter().copied()).map(|known| format!("did you mean '{known}'?"));
+                let warning = Problem::warning(code::UNKNOWN_KEY, entry.at, message);
+                self.say(warning.on(format!("{path}.{}", shortened(key))).help(help.unwrap_or_default()));
+            }
         }
     }
 

@@ -141,6 +141,16 @@ mod tests {
     }
 
     #[test]
+    fn comments_may_be_of_any_length_anywhere() {
+        let comment = "  # a line\n".repeat(300);
+        let text = format!(
+            "{comment}a:\n{comment}  - 1\n{comment}  - x: 2\n{comment}    y: 3\n{comment}b: [1,\n{comment}  2]\n{comment}"
+        );
+        let node = one(&text);
+        assert_eq!((node.items("a").len(), node.items("b").len()), (2, 2));
+    }
+
+    #[test]
     fn keys_are_texts() {
         assert_eq!(message("ports: {80: x}"), "the key 80 is no text");
         assert!(documents("yes: x", 0, &mut 99).is_ok());

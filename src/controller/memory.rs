@@ -38,6 +38,8 @@ pub struct Memory {
     amiss: Option<BTreeSet<ChildId>>,
     /// Workloads that were there, but for those that we have deleted ourselves.
     workloads: BTreeSet<ChildId>,
+    /// Of a stack that goes: workloads of its pods that the watches do not tell of, as they were when they were looked at, or none where they are gone.
+    pub(super) looked_at: BTreeMap<ChildId, Option<Arc<Child>>>,
     /// When holding the stack, or letting it go, is to be tried again.
     pub(super) hold_again: Option<Instant>,
     /// Its namespace is being deleted, which cannot be taken back: no order is kept there.

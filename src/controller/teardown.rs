@@ -1,5 +1,7 @@
 //! Stacks that go in order: a finalizer holds them until their last pod is gone.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
@@ -14,8 +16,9 @@ use super::reconcile::Context;
 use super::store::{StackKey, Written};
 use super::writer::TEARDOWN;
 use crate::api::{AppStackStatus, Teardown};
+use crate::child::{Child, ChildId};
 use crate::report;
-use crate::rollout::teardown;
+use crate::rollout::{teardown, unseen};
 use crate::stack::Stack;
 
 /// Rounds of deleting in one pass: an autoscaler, its workload, what is beside pods, walls, and one to see that nothing is left.
@@ -89,11 +92,23 @@ async fn take_down(
     let mut rounds = 0;
     loop {
         let now = Instant::now();
-        let down = teardown(stack, &context.store.children(key));
+        let children = match children(context, (key, stack), memory).await {
+            Ok(children) => children,
+            Err(failure) => {
+                tracing::warn!(stack = %key, %failure, "could not look at what has lost the stack's label");
+                return Outcome::Failed;
+            }
+        };
+        let down = teardown(stack, &children);
         let deletes: Vec<_> = down.deletes.iter().filter(|delete| !memory.is_waiting(&delete.id, now)).collect();
         if !deletes.is_empty() && rounds < ROUNDS {
             rounds += 1;
+            let workloads = deletes.iter().map(|delete| delete.id.clone()).filter(|id| id.kind.starts_pods());
+            let workloads: Vec<ChildId> = workloads.collect();
             let pruned = prune(context, (key, stack), deletes, memory).await;
+            let gone: Vec<ChildId> =
+                workloads.into_iter().filter(|id| !memory.is_waiting(id, Instant::now())).collect();
+            memory.looked_at.extend(gone.into_iter().map(|id| (id, None)));
             if let (Pruned::Forbidden, Some(account)) = (pruned, &stack.apply_as) {
                 // The account may be gone by now, and nobody would ever let the stack go. What is left is the garbage collector's.
                 tracing::warn!(stack = %key, account, "spec.applyAs may not delete what the stack is made of: it goes without an order");
@@ -114,6 +129,32 @@ async fn take_down(
             None => Outcome::Settled,
         };
     }
+}
+
+/// What the watches tell of, which go by the stack's label; and workloads of its pods that have lost it.
+async fn children(
+    context: &Context,
+    (key, stack): (&StackKey, &Stack),
+    memory: &mut Memory,
+) -> Result<Arc<BTreeMap<ChildId, Arc<Child>>>, Failure> {
+    let mut children = context.store.children(key);
+    for id in unseen(&children) {
+        let found = if let Some(found) = memory.looked_at.get(&id) {
+            found.clone()
+        } else {
+            let found = context.writer.look(&key.namespace, &id).await?.map(Arc::new);
+            let is_ours = |child: &Arc<Child>| child.owner().is_some_and(|owner| owner.uid == stack.uid);
+            // One of ours goes now, or is looked at again; of others there is nothing more to learn.
+            if !found.as_ref().is_some_and(is_ours) {
+                memory.looked_at.insert(id.clone(), found.clone());
+            }
+            found
+        };
+        if let Some(child) = found {
+            Arc::make_mut(&mut children).insert(id, child);
+        }
+    }
+    Ok(children)
 }
 
 async fn release(context: &Context, key: &StackKey, seen: &Written) -> Outcome {

@@ -6,6 +6,8 @@ use super::crd::crd;
 use super::rbac::{USERS, in_cluster, in_namespaces, labels, of_lease, on_stacks, to_act_as};
 use crate::stack::ApplyAs;
 
+/// What the operator's objects are called unless told otherwise.
+pub const NAME: &str = "appstack";
 /// Where the operator runs unless told otherwise.
 pub const NAMESPACE: &str = "appstack-system";
 
@@ -23,6 +25,10 @@ pub struct Install {
     pub namespace: String,
     /// The one namespace that it looks after, with rights there and nowhere else; none: all of them.
     pub watches: Option<String>,
+    /// Labels of the stacks that it looks after; none: all stacks. Each of several operators needs a name of its own.
+    pub selector: Option<String>,
+    /// What its objects are called: at most 50 characters of a DNS label, since others are made of it.
+    pub name: String,
     /// Whether stacks may name a service account that it acts as: only then it may impersonate.
     pub apply_as: ApplyAs,
     /// Its image.
@@ -32,7 +38,14 @@ pub struct Install {
 impl Default for Install {
     fn default() -> Self {
         let image = concat!("ghcr.io/appstack-dev/appstack:", env!("CARGO_PKG_VERSION"));
-        Install { namespace: NAMESPACE.into(), watches: None, apply_as: ApplyAs::Off, image: image.into() }
+        Install {
+            namespace: NAMESPACE.into(),
+            watches: None,
+            selector: None,
+            name: NAME.into(),
+            apply_as: ApplyAs::Off,
+            image: image.into(),
+        }
     }
 }
 
@@ -46,13 +59,13 @@ impl Install {
         match &self.watches {
             None => {
                 objects.insert(0, self.own_namespace());
-                objects.extend(self.granted("ClusterRole", None, "appstack", &[in_namespaces, in_cluster()].concat()));
-                objects.extend(users());
+                objects.extend(self.granted("ClusterRole", None, "", &[in_namespaces, in_cluster()].concat()));
+                objects.extend(self.users());
             }
-            Some(watched) => objects.extend(self.granted("Role", Some(watched), "appstack", &in_namespaces)),
+            Some(watched) => objects.extend(self.granted("Role", Some(watched), "", &in_namespaces)),
         }
-        objects.extend(self.granted("Role", Some(&self.namespace), "appstack-lease", &of_lease()));
-        objects.push(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": self.meta("appstack")}));
+        objects.extend(self.granted("Role", Some(&self.namespace), "-lease", &of_lease()));
+        objects.push(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": self.meta("")}));
         objects.push(self.service());
         objects.push(self.wall());
         objects.push(self.deployment());
@@ -69,11 +82,18 @@ impl Install {
         Ok(text)
     }
 
-    fn meta(&self, name: &str) -> Value {
-        json!({"name": name, "namespace": self.namespace, "labels": labels()})
+    /// The labels of what is this operator's alone: they tell its pods from those of another one.
+    fn labels(&self) -> Value {
+        let mut labels = labels();
+        labels["app.kubernetes.io/instance"] = json!(self.name);
+        labels
     }
 
-    /// Pods of the operator pass at the strictest level.
+    fn meta(&self, end: &str) -> Value {
+        json!({"name": format!("{}{end}", self.name), "namespace": self.namespace, "labels": self.labels()})
+    }
+
+    /// Pods of the operator pass at the strictest level. Several operators may live there, so it has nothing of one of them.
     fn own_namespace(&self) -> Value {
         let mut labels = labels();
         labels["pod-security.kubernetes.io/enforce"] = json!("restricted");
@@ -81,9 +101,10 @@ impl Install {
     }
 
     /// A role, and its binding to the operator's account.
-    fn granted(&self, kind: &str, namespace: Option<&str>, name: &str, rules: &[Value]) -> [Value; 2] {
+    fn granted(&self, kind: &str, namespace: Option<&str>, end: &str, rules: &[Value]) -> [Value; 2] {
         const API: &str = "rbac.authorization.k8s.io/v1";
-        let mut meta = json!({"name": name, "labels": labels()});
+        let name = format!("{}{end}", self.name);
+        let mut meta = json!({"name": name, "labels": self.labels()});
         if let Some(namespace) = namespace {
             meta["namespace"] = json!(namespace);
         }
@@ -91,24 +112,24 @@ impl Install {
         let binding = json!({
             "apiVersion": API, "kind": format!("{kind}Binding"), "metadata": meta,
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name},
-            "subjects": [{"kind": "ServiceAccount", "name": "appstack", "namespace": self.namespace}],
+            "subjects": [{"kind": "ServiceAccount", "name": self.name, "namespace": self.namespace}],
         });
         [role, binding]
     }
 
     fn service(&self) -> Value {
         json!({
-            "apiVersion": "v1", "kind": "Service", "metadata": self.meta("appstack-metrics"),
-            "spec": {"selector": labels(), "ports": [{"name": "metrics", "port": PORT, "targetPort": "metrics"}]},
+            "apiVersion": "v1", "kind": "Service", "metadata": self.meta("-metrics"),
+            "spec": {"selector": self.labels(), "ports": [{"name": "metrics", "port": PORT, "targetPort": "metrics"}]},
         })
     }
 
     /// Who is in the cluster may read metrics; the operator dials names, and the API server: a policy sees the port of the server itself, behind its Service.
     fn wall(&self) -> Value {
         json!({
-            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": self.meta("appstack"),
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": self.meta(""),
             "spec": {
-                "podSelector": {"matchLabels": labels()}, "policyTypes": ["Ingress", "Egress"],
+                "podSelector": {"matchLabels": self.labels()}, "policyTypes": ["Ingress", "Egress"],
                 "ingress": [{"from": [{"namespaceSelector": {}}], "ports": [{"protocol": "TCP", "port": "metrics"}]}],
                 "egress": [
                     {"ports": API_PORTS.map(|port| json!({"protocol": "TCP", "port": port}))},
@@ -132,6 +153,7 @@ impl Install {
                 format!("--watch-namespace={}", if *watched == self.namespace { HERE } else { watched })
             }),
         );
+        args.extend(self.selector.iter().map(|labels| format!("--selector={labels}")));
         let from = |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
         let probe = |path: &str| json!({"httpGet": {"path": path, "port": "metrics"}, "periodSeconds": 5});
         let container = json!({
@@ -145,11 +167,11 @@ impl Install {
             },
         });
         json!({
-            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": self.meta("appstack"),
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": self.meta(""),
             "spec": {
-                "replicas": 1, "selector": {"matchLabels": labels()},
-                "template": {"metadata": {"labels": labels()}, "spec": {
-                    "serviceAccountName": "appstack", "enableServiceLinks": false,
+                "replicas": 1, "selector": {"matchLabels": self.labels()},
+                "template": {"metadata": {"labels": self.labels()}, "spec": {
+                    "serviceAccountName": self.name, "enableServiceLinks": false,
                     // Passes end within 5 s.
                     "terminationGracePeriodSeconds": 10,
                     "securityContext": {
@@ -160,20 +182,20 @@ impl Install {
             },
         })
     }
-}
 
-/// People's rights on stacks.
-fn users() -> [Value; 2] {
-    USERS.map(|(name, to, verbs)| {
-        let mut labels = labels();
-        for to in to {
-            labels[format!("rbac.authorization.k8s.io/aggregate-to-{to}")] = json!("true");
-        }
-        json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-            "metadata": {"name": format!("appstack-{name}"), "labels": labels}, "rules": [on_stacks(verbs)],
+    /// People's rights on stacks.
+    fn users(&self) -> [Value; 2] {
+        USERS.map(|(name, to, verbs)| {
+            let mut labels = self.labels();
+            for to in to {
+                labels[format!("rbac.authorization.k8s.io/aggregate-to-{to}")] = json!("true");
+            }
+            json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+                "metadata": {"name": format!("{}-{name}", self.name), "labels": labels}, "rules": [on_stacks(verbs)],
+            })
         })
-    })
+    }
 }
 
 #[cfg(test)]
@@ -222,6 +244,54 @@ mod tests {
                 assert_eq!(flag, apply_as != ApplyAs::Off);
             }
         }
+    }
+
+    #[test]
+    fn operators_side_by_side_share_the_definition_and_the_namespace_alone() {
+        let shard = |letter: char| Install {
+            selector: Some(format!("shard={letter}")),
+            name: format!("appstack-{letter}"),
+            ..Install::default()
+        };
+        let all = [Install::default().objects(), shard('a').objects(), shard('b').objects()];
+        let place = |object: &Value| {
+            let meta = &object["metadata"];
+            format!("{} {} {}", object["kind"], meta["namespace"], meta["name"])
+        };
+        let mut common = Vec::new();
+        for (n, objects) in all.iter().enumerate() {
+            for object in objects {
+                let of_others = all.iter().skip(n + 1).flatten();
+                for twin in of_others.filter(|one| place(one) == place(object)) {
+                    assert_eq!(twin, object, "one would undo the other");
+                    common.push(object["kind"].as_str().unwrap());
+                }
+            }
+        }
+        common.sort_unstable();
+        common.dedup();
+        assert_eq!(common, ["CustomResourceDefinition", "Namespace"]);
+        // No selector of one finds the pods of another.
+        let selectors = all.each_ref().map(|objects| {
+            let deployment = objects.iter().find(|object| object["kind"] == "Deployment").unwrap();
+            let labels = deployment["spec"]["selector"]["matchLabels"].clone();
+            assert_eq!(deployment["spec"]["template"]["metadata"]["labels"], labels);
+            for object in objects {
+                match object["kind"].as_str().unwrap() {
+                    "Service" => assert_eq!(object["spec"]["selector"], labels),
+                    "NetworkPolicy" => assert_eq!(object["spec"]["podSelector"]["matchLabels"], labels),
+                    _ => {}
+                }
+            }
+            labels.to_string()
+        });
+        assert_eq!(
+            std::collections::BTreeSet::from(selectors).len(),
+            3,
+            "of equal keys, so that they exclude each other"
+        );
+        let text = shard('a').yaml().unwrap();
+        assert!(text.contains("--selector=shard=a") && !Install::default().yaml().unwrap().contains("--selector"));
     }
 
     #[test]

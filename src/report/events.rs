@@ -1,5 +1,6 @@
 //! Events: the difference between two statuses, in words.
 
+use super::routes::SHADOWED;
 use super::status::{Subject, bounded};
 use crate::api::{AppStackStatus, ServiceState};
 use crate::child::Kind;
@@ -70,6 +71,7 @@ pub(super) fn between(before: &AppStackStatus, now: &AppStackStatus) -> Vec<Even
         if let Some(reason) = &service.reason
             && was.map(|s| &s.reason) != Some(&service.reason)
             && (matches!(service.state, ServiceState::Progressing | ServiceState::Pending)
+                || reason == SHADOWED
                 || (service.state == ServiceState::Degraded && !entered))
         {
             events.push(Event::of(name, reason, true, message));

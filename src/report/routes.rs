@@ -6,16 +6,25 @@ use crate::child::{Child, ChildId, Kind, labels};
 use crate::render::Part;
 use crate::stack::{Route, RouteParent, Service};
 
+/// The reason of a service whose route asks for requests that another stack gets. It is up all the same, and two may be there on purpose while one takes the other's place.
+pub(super) const SHADOWED: &str = "RouteShadowed";
+
 /// How a service stands whose pods are as they should be: degraded while a controller has something against one of its routes. That nobody has looked at
 /// a route yet is said, and no more: whoever does may be about to start.
 pub(super) fn standing(of: &Subject<'_>, service: &Service) -> (ServiceState, Option<String>, Option<String>) {
-    let mut waits = None;
+    let (mut waits, mut shadowed) = (None, None);
     for (route, live) in service.routes.iter().filter_map(|route| Some((route, live(of, service, route)?))) {
         let RouteParent::Gateway(gateway) = &route.parent else { continue };
         let facts = &live.1.facts.route;
         if let Some((reason, message)) = &facts.trouble {
             let message = format!("route '{}' under Gateway '{}': {message}", route.name, gateway.name);
             return (ServiceState::Degraded, Some(format!("Route{reason}")), Some(message));
+        }
+        if let Some(rival) = &facts.rival {
+            let what_next =
+                "whose route is older, so that the Gateway gives it the requests; change host or path, or drop one";
+            let message = format!("route '{}' under Gateway '{}': {rival}, {what_next}", route.name, gateway.name);
+            shadowed = shadowed.or(Some(message));
         }
         if !facts.taken_up {
             let message = format!(
@@ -25,8 +34,9 @@ pub(super) fn standing(of: &Subject<'_>, service: &Service) -> (ServiceState, Op
             waits = waits.or(Some(message));
         }
     }
-    let reason = waits.is_some().then(|| "RouteNotTakenUp".to_owned());
-    (ServiceState::Ready, reason, waits)
+    let said = shadowed.map(|message| (SHADOWED, message)).or(waits.map(|message| ("RouteNotTakenUp", message)));
+    let (reason, message) = said.unzip();
+    (ServiceState::Ready, reason.map(str::to_owned), message)
 }
 
 /// Where its first route that has an address is reached: by its host, or where the ingress controller answers.

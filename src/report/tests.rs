@@ -26,9 +26,11 @@ fn at(second: i64) -> Timestamp {
 
 impl Scene {
     fn new() -> Self {
-        let written: AppStack = serde_json::from_value(json!({"apiVersion": "appstack.dev/v1alpha1", "kind": "AppStack", "metadata": {"name": "s", "namespace": "n", "uid": "u"},
-            "spec": {"services": {"db": {"image": "db:1"}, "web": {"image": "web:1", "dependsOn": {"db": {}}}}}}))
-        .unwrap();
+        Self::of(&json!({"services": {"db": {"image": "db:1"}, "web": {"image": "web:1", "dependsOn": {"db": {}}}}}))
+    }
+
+    fn of(spec: &serde_json::Value) -> Self {
+        let written: AppStack = serde_json::from_value(json!({"apiVersion": "appstack.dev/v1alpha1", "kind": "AppStack", "metadata": {"name": "s", "namespace": "n", "uid": "u"}, "spec": spec})).unwrap();
         let stack = check(&written, PodSecurity::Baseline).unwrap();
         let wanted = render(&stack, &Settings::default());
         Scene { stack, wanted, children: BTreeMap::new(), walls: None }
@@ -122,6 +124,30 @@ fn a_refused_pod_is_named_though_there_is_none() {
     scene.workload("db", &json!({"observedGeneration": 1, "conditions": [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}]}));
     let Report { status, .. } = scene.report(&AppStackStatus::default(), 0);
     assert_eq!(status.services["db"].message.as_deref(), Some("exceeded quota"));
+}
+
+#[test]
+fn a_route_whose_requests_another_stack_gets_is_a_warning_and_no_failure() {
+    let mut scene = Scene::of(&json!({"gateway": {"name": "public"}, "services": {
+        "web": {"image": "web:1", "ports": {"http": {"port": 80}}, "routes": {"main": {"host": "a.example", "port": "http"}}}}}));
+    scene.workload("web", &up());
+    let id = ChildId { kind: Kind::HttpRoute, name: "s-web-main".into() };
+    let mut route: Child = serde_json::from_value(scene.wanted[&id].object.clone()).unwrap();
+    assert_eq!(route.facts.route.requests.len(), 1, "what we write is what we read");
+    route.facts.route.taken_up = true;
+    scene.children.insert(id.clone(), Arc::new(route.clone()));
+    let before = scene.report(&AppStackStatus::default(), 0).status;
+    assert_eq!(before.services["web"].reason, None);
+    route.facts.route.rival = Some("a.example / is routed by stack 't' of namespace 'm'".into());
+    scene.children.insert(id, Arc::new(route));
+    let Report { status, events } = scene.report(&before, 1);
+    let web = &status.services["web"];
+    assert_eq!((web.state, web.reason.as_deref()), (ServiceState::Ready, Some("RouteShadowed")));
+    let told: Vec<_> = events.iter().map(|e| (e.reason.as_str(), e.warning)).collect();
+    assert_eq!(told, [("RouteShadowed", true)]);
+    let said = "web: route 'main' under Gateway 'public': a.example / is routed by stack 't' of namespace 'm', whose route is older";
+    assert!(events[0].note.starts_with(said), "{events:?}");
+    assert!(scene.report(&status, 2).events.is_empty(), "once");
 }
 
 #[test]

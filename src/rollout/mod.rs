@@ -31,4 +31,4 @@ pub use planner::{Seen, Settled, plan};
 pub use preview::{Later, doomed, later};
 pub use replicas::first_count;
 pub use rollback::ROLLED_BACK;
-pub use teardown::{Held, Leaving, Stage, Teardown, teardown};
+pub use teardown::{Held, Leaving, Stage, Teardown, teardown, unseen};

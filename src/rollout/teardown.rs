@@ -108,25 +108,74 @@ fn deletes(objects: &[Object<'_>]) -> Vec<Delete> {
     staying.map(|(id, child)| Delete { id: (*id).clone(), child: (*child).clone(), orphan: false }).collect()
 }
 
-/// What may go now, and what it waits for. `children` are the live objects that carry the stack's label, pods among them; of others' nothing is touched.
+/// What an object is of.
+#[derive(Clone, Copy)]
+enum Of<'a> {
+    Service(&'a str),
+    Volume(&'a str),
+}
+
+/// As its labels have it.
+fn of(child: &Child) -> Option<Of<'_>> {
+    let label = |key: &str| Some(child.label(key)).filter(|name| !name.is_empty());
+    let service = || label(labels::SERVICE).or_else(|| label(labels::JOB)).map(Of::Service);
+    label(labels::POPULATE).map(Of::Volume).or_else(service)
+}
+
+/// Whether a pod was made from a template of ours: others may carry our labels by mistake, and would never go.
+fn is_of_template(id: &ChildId, pod: &Child) -> bool {
+    id.kind == Kind::Pod && pod.annotation(labels::REVISION).is_some()
+}
+
+/// What runs a pod, as far as the pod's own owner tells: a ReplicaSet is called as its Deployment, with a hash at the end.
+fn workload_of(pod: &Child) -> Option<ChildId> {
+    let owner = pod.owner()?;
+    let (kind, name) = match owner.kind.as_str() {
+        "ReplicaSet" => (Kind::Deployment, owner.name.rsplit_once('-')?.0),
+        "StatefulSet" => (Kind::StatefulSet, owner.name.as_str()),
+        "DaemonSet" => (Kind::DaemonSet, owner.name.as_str()),
+        "Job" => (Kind::Job, owner.name.as_str()),
+        _ => return None,
+    };
+    Some(ChildId { kind, name: name.to_owned() })
+}
+
+/// Its controller owner decides; where it has none, labels, on what we wrote once.
+fn is_mine(stack: &Stack, id: &ChildId, child: &Child) -> bool {
+    child.owner().is_some_and(|owner| owner.uid == stack.uid)
+        || (is_ours(stack, id, child) && was_applied(stack, child))
+}
+
+/// What runs pods of the stack and is not among its `children`: these are found by the stack's label, which somebody may have taken off a workload, and who goes by labels
+/// alone would wait for its pods forever. Whose it is, its owner says; so it has to be looked at, and given to [`teardown`] with the others.
+pub fn unseen(children: &BTreeMap<ChildId, Arc<Child>>) -> BTreeSet<ChildId> {
+    let pods = children.iter().filter(|(id, pod)| is_of_template(id, pod));
+    pods.filter_map(|(_, pod)| workload_of(pod)).filter(|id| !children.contains_key(id)).collect()
+}
+
+/// What may go now, and what it waits for. `children` are the live objects that carry the stack's label, pods among them, and what [`unseen`] names, as far as it is there.
+/// Of others' nothing is touched, and their pods are not waited for.
 pub fn teardown(stack: &Stack, children: &BTreeMap<ChildId, Arc<Child>>) -> Teardown {
     let (mut services, mut volumes): (BTreeMap<&str, Remains<'_>>, BTreeMap<&str, Remains<'_>>) = Default::default();
+    let pods = children.iter().filter(|(id, pod)| is_of_template(id, pod));
+    let by_pods: BTreeMap<ChildId, Of<'_>> = pods.filter_map(|(_, pod)| Some((workload_of(pod)?, of(pod)?))).collect();
     services.extend(stack.services.keys().map(|name| (name.as_str(), Remains::default())));
     let (mut beside, mut walls) = (Vec::new(), Vec::new());
     for (id, child) in children {
         let object = (id, child);
-        let volume = child.label(labels::POPULATE);
-        let service = [labels::SERVICE, labels::JOB].map(|key| child.label(key)).into_iter().find(|s| !s.is_empty());
-        let is_mine = match id.kind {
-            // Made from a template of ours: others may carry our labels by mistake, and would never go.
-            Kind::Pod => child.annotation(labels::REVISION).is_some(),
-            _ => is_ours(stack, id, child) && was_applied(stack, child),
+        let is_theirs = |id: &ChildId| children.get(id).is_some_and(|workload| !is_mine(stack, id, workload));
+        let is_awaited = match id.kind {
+            Kind::Pod => is_of_template(id, child) && !workload_of(child).as_ref().is_some_and(is_theirs),
+            _ => is_mine(stack, id, child),
         };
-        if !is_mine {
+        if !is_awaited {
             continue;
         }
-        let (of, name) = if volume.is_empty() { (&mut services, service) } else { (&mut volumes, Some(volume)) };
-        let name = name.unwrap_or_default();
+        let (of, name) = match of(child).or_else(|| by_pods.get(id).copied()) {
+            Some(Of::Volume(name)) => (&mut volumes, name),
+            Some(Of::Service(name)) => (&mut services, name),
+            None => (&mut services, ""),
+        };
         match id.kind {
             Kind::Pod => of.entry(name).or_default().pods.push(object),
             kind if kind.starts_pods() => of.entry(name).or_default().workloads.push(object),

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use hashbrown::DefaultHashBuilder;
-use serde_saphyr::granit_parser::{ErrorKind, Event, Parser, ScalarStyle, Span, Tag as YamlTag};
+use serde_saphyr::granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, Span, Tag as YamlTag};
 
 use super::node::{At, Entry, FileId, Holds, Map, Node, Tag};
 
@@ -167,7 +167,10 @@ type Step<T> = Result<T, Flaw>;
 
 impl Builder<'_> {
     fn run(&mut self) -> Step<()> {
-        for event in Parser::new_from_str(self.text) {
+        let mut options = Options::default();
+        // The parser keeps no more than a few of a block of comments, and gives up at the next.
+        options.set_emit_comments(false);
+        for event in Parser::new_from_str_with_options(self.text, options) {
             let (event, span) = event.map_err(|error| {
                 let byte = error.marker().byte_offset().unwrap_or_default();
                 let at = At { file: self.file, start: number(byte), end: number(byte) };

@@ -55,6 +55,32 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if eq .namespace .root.Release.Namespace }}$(POD_NAMESPACE){{ else }}{{ .namespace }}{{ end }}
 {{- end }}
 
+{{- /* allowed, required, or nothing: YAML reads a bare off as false. */}}
+{{- define "appstack.applyAs" -}}
+{{- $applyAs := toString .Values.operator.applyAs }}
+{{- if has $applyAs (list "allowed" "required") }}{{ $applyAs }}{{ end }}
+{{- end }}
+
+{{- /* Labels of a stack that the selector matches, where it is made of shard=a, shard in (a, b), shard and what must not be. */}}
+{{- define "appstack.selected" -}}
+{{- $key := "[A-Za-z0-9_./-]+" }}
+{{- $labels := dict }}
+{{- range regexFindAll (printf "%s\\s+in\\s*\\(\\s*[A-Za-z0-9_.-]+" $key) .Values.selector -1 }}
+{{- $parts := regexSplit "\\s+in\\s*\\(\\s*" . 2 }}
+{{- $_ := set $labels (first $parts) (last $parts) }}
+{{- end }}
+{{- range splitList "," (regexReplaceAll "\\s(not)?in\\s*\\([^)]*\\)" .Values.selector "!") }}
+{{- $one := trim . }}
+{{- if regexMatch (printf "^%s\\s*==?" $key) $one }}
+{{- $parts := regexSplit "\\s*==?\\s*" $one 2 }}
+{{- $_ := set $labels (first $parts) (last $parts) }}
+{{- else if regexMatch (printf "^%s$" $key) $one }}
+{{- $_ := set $labels $one "true" }}
+{{- end }}
+{{- end }}
+{{- if $labels }}{{ toYaml $labels }}{{ end }}
+{{- end }}
+
 {{- define "appstack.subject" -}}
 - kind: ServiceAccount
   name: {{ include "appstack.serviceAccountName" . }}

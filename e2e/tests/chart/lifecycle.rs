@@ -219,6 +219,20 @@ fn a_release_is_installed_upgraded_and_taken_away_and_stacks_live_on() {
         assert!(has_field(&definition(&client).await), "an upgrade brings the definition along");
         let operator = release.operator("after").await;
         passes_its_own_test(&release, &operator).await;
+        // One of a shard beside it, which runs nowhere here.
+        let shard = "crds.enabled=false,selector=shard=b,operator.applyAs=allowed,replicaCount=0";
+        release.helm(&[
+            "install",
+            "appstack-b",
+            chart().to_str().unwrap(),
+            "--set",
+            shard,
+            "--wait",
+            "--timeout",
+            "2m",
+        ]);
+        release.helm(&["uninstall", "appstack-b", "--wait", "--timeout", "2m"]);
+        assert!(has_field(&definition(&client).await), "the definition is not of the shard");
         space.wait_ready("shop", SOON).await;
         assert_eq!(lives(&space).await, before, "an upgrade replaces nothing of a stack");
         assert_eq!(generation(&space.get(Kind::AppStack, "shop").await.unwrap()), first);

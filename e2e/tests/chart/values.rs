@@ -58,6 +58,8 @@ fn what_is_switched_off_is_not_there() {
         ("{replicaCount: 2, podDisruptionBudget: {enabled: false}}", "PodDisruptionBudget"),
         ("{}", "ServiceMonitor"),
         ("{}", "PodMonitor"),
+        ("{}", "PrometheusRule"),
+        ("{}", "ConfigMap"),
     ] {
         let file = values(&format!("off-{kind}-{}", text.len()), text);
         let objects = template(&chart(), &["--values", file.to_str().unwrap()]).unwrap();
@@ -83,6 +85,10 @@ fn bad_values_are_refused_by_name() {
         ("watchNamespace: [shop]", "watchNamespace"),
         ("watchNamespace: Shop_1", "watchNamespace"),
         ("leaderElection: {term: 1}", "leaderElection/term"),
+        ("selector: 'a;b'", "selector"),
+        ("selector: [shard]", "selector"),
+        ("operator: {applyAs: always}", "applyAs"),
+        ("operator: {applyAs: yes}", "applyAs"),
         ("operator: {maxPodSecurity: baseline}", "maxPodSecurity"),
         ("operator: {conflictRetry: soon}", "conflictRetry"),
         ("operator: {dns: {ports: [0]}}", "dns/ports"),
@@ -93,6 +99,8 @@ fn bad_values_are_refused_by_name() {
         ("commonLabels: {helm.sh/chart: mine}", "commonLabels"),
         ("metrics: {serviceMonitor: {enabled: 'yes'}}", "serviceMonitor/enabled"),
         ("metrics: {enabled: false, serviceMonitor: {enabled: true}}", "metrics.enabled"),
+        ("metrics: {prometheusRule: {enabled: true, disabled: [AppStackNoLeaders]}}", "no alert AppStackNoLeaders"),
+        ("metrics: {dashboard: {label: ''}}", "dashboard/label"),
         ("networkPolicy: {apiServerPorts: []}", "apiServerPorts"),
         ("crds: {install: true}", "install"),
         ("resources: big", "resources"),

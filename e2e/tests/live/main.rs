@@ -2,6 +2,7 @@
 //! would link the whole client again. Each test says which line of the promise it proves.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // tests
 
+mod alerts;
 mod apply_as;
 mod autoscale;
 mod backup;

@@ -37,12 +37,12 @@ pub async fn answers(address: SocketAddr, code: u16, words: &str) -> String {
 }
 
 /// The value of a series; 0 where there is none yet.
-fn value(metrics: &str, series: &str) -> f64 {
+pub fn value(metrics: &str, series: &str) -> f64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.and_then(|value| value.parse().ok()).unwrap_or_default()
 }
 
-fn metrics(address: SocketAddr) -> String {
+pub fn metrics(address: SocketAddr) -> String {
     get(address, "/metrics").expect("metrics").1
 }
 

@@ -70,6 +70,45 @@ fn what_a_gateway_says_of_a_route_is_said_of_the_service() {
     });
 }
 
+// Two stacks, one Gateway, the same host and path: the Gateway would give the younger one nothing, and say nothing.
+#[test]
+fn the_younger_of_two_stacks_with_one_route_is_warned() {
+    live("routes_shadowed", async |t| {
+        let _operator = t.space.operator().start();
+        let route = json!({"v1": {"host": "shop.example.com", "path": "/api", "port": "http"}});
+        t.space.apply_object(&shop(&route)).await;
+        t.space.wait_ready("shop", SOON).await;
+        tokio::time::sleep(Duration::from_secs(2)).await; // by whole seconds, the older one wins
+        let mut other = shop(&route);
+        other["metadata"]["name"] = json!("another");
+        other["spec"]["services"] = json!({"api2": other["spec"]["services"]["api"]});
+        t.space.apply_object(&other).await;
+        t.space.wait_ready("another", SOON).await;
+        let of = async |stack: &str, service: &str| t.space.status(stack).await["services"][service].clone();
+        eventually(SOON, "the younger one to be warned", async || {
+            let status = of("another", "api2").await;
+            let message = json::text(&status, "/message");
+            let is_named = message.contains("stack 'shop'") && message.contains("shop.example.com /api");
+            if status["reason"] == "RouteShadowed" && is_named { Ok(()) } else { Err(format!("{status:#}")) }
+        })
+        .await;
+        assert_eq!(of("another", "api2").await["state"], "Ready");
+        assert_ne!(of("shop", "api").await["reason"], "RouteShadowed", "the older one gets the requests");
+        eventually(SOON, "an event", async || {
+            let events = t.space.events().await;
+            if events.contains("RouteShadowed") { Ok(()) } else { Err(events) }
+        })
+        .await;
+
+        t.space.patch("shop", json!({"spec": {"services": {"api": {"routes": null}}}})).await;
+        eventually(SOON, "it to heal when the other one is gone", async || {
+            let status = of("another", "api2").await;
+            if status["reason"] == "RouteShadowed" { Err(format!("{status:#}")) } else { Ok(()) }
+        })
+        .await;
+    });
+}
+
 // A route that is edited, moved to another parent and dropped: objects follow, the policy opens the routed port and no other.
 #[test]
 fn routes_follow_the_spec_and_open_the_routed_port_only() {

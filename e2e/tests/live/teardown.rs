@@ -183,6 +183,49 @@ fn a_stuck_pod_is_named_and_left_to_whoever_holds_it() {
     });
 }
 
+// Children are watched by the stack's label. Who owns them decides all the same.
+#[test]
+fn a_workload_that_lost_its_label_goes_in_its_turn_and_nobody_waits_for_its_pods_forever() {
+    live("teardown_unlabelled", async |t| {
+        let mut operator = t.space.operator().start();
+        up(&t, "Ordered").await;
+        operator.stop(); // or the label would be put back
+        for kind in ["shop-api", "shop-db"] {
+            let gone = json!({"metadata": {"labels": {"appstack.dev/stack": null}}});
+            t.space.edit(Kind::Deployment, kind, gone).await;
+        }
+        t.space.delete(Kind::AppStack, "shop").await;
+        let begin = Instant::now();
+        operator.start_again();
+        gone(&t, "the stack to be gone").await;
+        t.shows(format!("gone after {:.1?}", begin.elapsed()));
+        for workload in ["shop-web", "shop-api", "shop-db"] {
+            assert!(t.space.get(Kind::Deployment, workload).await.is_none(), "{workload}");
+        }
+        assert_in_order(&t.observer.history().await);
+    });
+}
+
+#[test]
+fn a_workload_that_somebody_has_taken_out_of_the_stack_is_left_to_him() {
+    live("teardown_taken", async |t| {
+        let mut operator = t.space.operator().start();
+        up(&t, "Ordered").await;
+        operator.stop();
+        let taken = json!({"metadata": {"labels": {"appstack.dev/stack": null}, "ownerReferences": null}});
+        t.space.edit(Kind::Deployment, "shop-web", taken).await;
+        t.space.delete(Kind::AppStack, "shop").await;
+        operator.start_again();
+        gone(&t, "the stack to be gone").await;
+        assert!(t.space.get(Kind::Deployment, "shop-web").await.is_some(), "it is his now");
+        let pods = t.space.list(Kind::Pod).await;
+        let going = |pod: &&Value| pod.pointer("/metadata/deletionTimestamp").is_some();
+        let his = pods.iter().filter(|pod| json::label(pod, "appstack.dev/service") == "web");
+        assert!(his.clone().count() > 0 && !his.clone().any(|pod| going(&pod)), "{} of {}", his.count(), pods.len());
+        t.space.delete(Kind::Deployment, "shop-web").await; // walls and names are gone: nothing more to see
+    });
+}
+
 #[test]
 fn a_stack_that_goes_at_once_needs_no_operator() {
     live("teardown_immediate", async |t| {

@@ -10,21 +10,22 @@ use crate::compose::Loaded;
 use crate::compose::mapping::Mapped;
 use crate::compose::output::{self, File};
 
-/// Writes the files; without a folder nothing is written, and the stack is the answer.
+/// Writes the files and the reports; without a folder nothing is written, and the stack is the answer.
 pub(super) fn to(
     args: &ImportArgs,
     mapped: &Mapped,
     document: Value,
     loaded: &Loaded,
     namespace: &str,
+    reports: impl FnOnce() -> Result<Vec<File>, String>,
 ) -> Result<Option<String>, String> {
+    let mut files = output::files(mapped, document, loaded, namespace, args.placeholders)
+        .map_err(|error| format!("the output is no YAML: {error}"))?;
     let Some(folder) = &args.out else {
-        let files = output::files(mapped, document, loaded, namespace, args.placeholders)
-            .map_err(|error| format!("the output is no YAML: {error}"))?;
         let stack = files.into_iter().find(|file| file.name == output::STACK);
         return Ok(stack.map(|file| file.text));
     };
-    let files = output::folder(mapped, document, loaded, namespace, args.placeholders)?;
+    files.extend(reports()?);
     let there: Vec<&str> = files.iter().map(|file| file.name).filter(|name| folder.join(name).exists()).collect();
     if !there.is_empty() && !args.overwrite {
         let all = there.join(", ");

@@ -220,12 +220,32 @@ fn has_copies(service: &Service) -> bool {
     autoscaled || service.replicas.is_some_and(|replicas| replicas > 1) || service.mode == Some(Mode::Global)
 }
 
-/// `a, b and c`.
+/// Names in one message: more would fill the terminal.
+const MOST_NAMES: usize = 10;
+
+/// `a, b and c`; of very many the first, and how many more there are.
 fn listed(names: &[impl AsRef<str>]) -> String {
     let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
     match names.as_slice() {
         [] => String::new(),
         [one] => (*one).to_owned(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+        [first @ .., last] if names.len() <= MOST_NAMES => format!("{} and {last}", first.join(", ")),
+        _ => {
+            let first: Vec<&str> = names.iter().take(MOST_NAMES).copied().collect();
+            format!("{} and {} more", first.join(", "), names.len() - MOST_NAMES)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::listed;
+
+    #[test]
+    fn of_very_many_names_the_first_stand_in_a_message() {
+        let names: Vec<String> = (1..=12).map(|number| number.to_string()).collect();
+        assert_eq!(listed(&names), "1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more");
+        assert_eq!(listed(&names[..10]), "1, 2, 3, 4, 5, 6, 7, 8, 9 and 10");
+        assert_eq!((listed(&names[..1]), listed(&names[..0])), ("1".to_owned(), String::new()));
     }
 }

@@ -90,11 +90,17 @@ const ABOUT: [&str; 64] = [
     "REGION",
     "ARN",
 ];
+/// What each name of a credential has somewhere in it: most names have none of these, and are not split into words.
+const STEMS: [&str; 8] = ["PASS", "PW", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "SALT", "AUTH"];
 /// Names that say nothing by their words.
 const NAMES: [&str; 4] = ["REDISCLI_AUTH", "NEO4J_AUTH", "BASIC_AUTH", "HTTP_BASIC_AUTH"];
 
 /// Whether a variable of this name holds a credential. `PWD` alone is the folder that a shell is in.
 pub(super) fn is_credential_name(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    if name.is_ascii() && !STEMS.iter().any(|stem| upper.contains(stem)) {
+        return false;
+    }
     let words = words(name);
     let upper = words.join("_");
     let Some(last) = words.last() else { return false };
@@ -291,6 +297,13 @@ pub(super) fn inside(text: &str) -> Vec<Inside<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_word_of_a_credential_has_a_stem() {
+        for word in SECRET.iter().chain(&LAST).chain(&NAMES) {
+            assert!(STEMS.iter().any(|stem| word.contains(stem)), "{word}");
+        }
+    }
 
     #[test]
     fn credentials_are_known_by_name() {

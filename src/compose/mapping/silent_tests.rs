@@ -19,6 +19,7 @@ use crate::compose::files::Memory;
 use crate::compose::mapping::choices::Choices;
 use crate::compose::mapping::map;
 use crate::compose::node::At;
+use crate::compose::notes::Settled;
 use crate::compose::output::{self, report};
 use crate::compose::shapes::{Kind, PROJECT};
 use crate::compose::{Loaded, Options, load};
@@ -242,8 +243,12 @@ fn report_fault(
         let is_mapped = |key: &&Key| {
             !settled(key.stands) && mapped.account.said(key).iter().all(|said| said.class < Class::Nothing)
         };
-        if let Some(key) = keys.find(is_mapped) {
+        if let Some(key) = keys.clone().find(is_mapped) {
             return Some(format!("{}, which Compose does not have, is mapped", key.path));
+        }
+        let is_unused = |key: &Key| key.stands == Stands::Settled(Settled::Unused);
+        if !loaded.problems.iter().any(|problem| is_there(problem.at)) && !keys.all(is_unused) {
+            return Some("nobody says that Compose does not have the key".to_owned());
         }
     }
     for key in mapped.account.keys() {

@@ -2,6 +2,7 @@
 
 mod comments;
 mod kustomize;
+mod lines;
 pub mod report;
 
 use std::collections::BTreeMap;
@@ -101,28 +102,14 @@ pub fn files(
     Ok(files)
 }
 
-/// All files of an import in a folder: [`files`] and the reports, which are made side by side.
+/// The reports: what became of every key, for programs and for people.
 ///
 /// # Errors
-/// What went wrong, in words, if something cannot be written as YAML or JSON, which nothing here is.
-pub fn folder(
-    mapped: &Mapped,
-    stack: Value,
-    loaded: &Loaded,
-    namespace: &str,
-    placeholders: bool,
-) -> Result<Vec<File>, String> {
+/// In words, if the first cannot be written as JSON, which nothing in it prevents.
+pub fn reports(mapped: &Mapped, loaded: &Loaded) -> Result<Vec<File>, String> {
     let plain = |name, text| File { name, text, is_secret: false };
-    std::thread::scope(|scope| {
-        let reports = scope.spawn(|| {
-            let json = report::json(mapped, loaded).map_err(|error| format!("the report is no JSON: {error}"))?;
-            Ok::<_, String>([plain(REPORT, json), plain(REPORT_TEXT, report::text(mapped, loaded))])
-        });
-        let files = files(mapped, stack, loaded, namespace, placeholders);
-        let mut files = files.map_err(|error| format!("the output is no YAML: {error}"))?;
-        files.extend(reports.join().map_err(|_| "the report cannot be written".to_owned())??);
-        Ok(files)
-    })
+    let json = report::json(mapped, loaded).map_err(|error| format!("the report is no JSON: {error}"))?;
+    Ok(vec![plain(REPORT, json), plain(REPORT_TEXT, report::text(mapped, loaded))])
 }
 
 /// Whether a text has `${`, which Flux's `postBuild` would fill in, or make blank.

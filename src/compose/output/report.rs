@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::lines::Lines;
 use crate::compose::Loaded;
 use crate::compose::account::{Key, Stands};
 use crate::compose::mapping::Mapped;
@@ -184,13 +185,13 @@ pub fn report<'a>(mapped: &'a Mapped, loaded: &'a Loaded) -> Report<'a> {
 /// About how long a key of the report is: the text of thousands is not to be moved time and again as it grows.
 const KEY_BYTES: usize = 256;
 
-/// The report for programs as the text of a file.
+/// The report for programs as the text of a file: a line for each key and each finding.
 ///
 /// # Errors
 /// If it cannot be written as JSON, which nothing in it prevents.
 pub fn json(mapped: &Mapped, loaded: &Loaded) -> Result<String, serde_json::Error> {
     let mut text = Vec::with_capacity(mapped.account.keys().len() * KEY_BYTES);
-    serde_json::to_writer_pretty(&mut text, &report(mapped, loaded))?;
+    report(mapped, loaded).serialize(&mut serde_json::Serializer::with_formatter(&mut text, Lines::default()))?;
     text.push(b'\n');
     String::from_utf8(text).map_err(serde::ser::Error::custom)
 }

@@ -7,6 +7,7 @@ use kube::runtime::watcher::Event;
 
 use super::StackKey;
 use super::reported::{News, Reported};
+use super::routes::Routes;
 use crate::child::{Child, ChildId, Kind, labels};
 
 #[derive(Default)]
@@ -17,6 +18,7 @@ pub(super) struct Children {
     /// Kinds that the cluster does not know.
     pub(super) missing: BTreeSet<Kind>,
     pub(super) reported: Reported,
+    routes: Routes,
 }
 
 /// Namespace and name.
@@ -48,6 +50,37 @@ impl Seen {
 
 impl Children {
     pub(super) fn event(&mut self, kind: Kind, event: Event<Child>) -> Vec<StackKey> {
+        if kind != Kind::HttpRoute {
+            return self.take_in(kind, event);
+        }
+        let of = match &event {
+            Event::Apply(child) | Event::InitApply(child) | Event::Delete(child) => vec![key_of(child)],
+            Event::Init => Vec::new(),
+            Event::InitDone => self.routes.keys(),
+        };
+        let mut touched = self.take_in(kind, event);
+        touched.extend(self.contend(&of));
+        touched
+    }
+
+    /// Looks at what routes ask for now. Returns the stacks to which it is news that another one gets it, or no more.
+    fn contend(&mut self, of: &[ObjectKey]) -> Vec<StackKey> {
+        let mut woken = Vec::new();
+        for key in of {
+            let now = self.kinds.get(&Kind::HttpRoute).and_then(|seen| seen.objects.get(key)).cloned();
+            let now = now.as_deref().and_then(|child| Some((child, stack_of(child)?)));
+            for route in self.routes.learn(key, now) {
+                let known = self.kinds.get(&Kind::HttpRoute).and_then(|seen| seen.objects.get(&route));
+                let rival = self.routes.rival(&route);
+                if known.is_some_and(|known| known.facts.route.rival != rival) {
+                    woken.extend(self.amend(Kind::HttpRoute, &route, |child| child.facts.route.rival = rival));
+                }
+            }
+        }
+        woken
+    }
+
+    fn take_in(&mut self, kind: Kind, event: Event<Child>) -> Vec<StackKey> {
         match event {
             Event::Init => {
                 self.kinds.entry(kind).or_default().listed = Some(HashSet::new());
@@ -93,6 +126,7 @@ impl Children {
             self.reported.forget(uid(&child)); // what ailed it is over
         }
         child.facts.reported = self.reported.of(uid(&child));
+        child.facts.route.rival = self.routes.rival(&key); // by what it was; an event about it says what it is
         let child = Arc::new(child);
         let old = seen.objects.insert(key.clone(), child.clone());
         if let Some(old) = old.as_deref().filter(|old| uid(old) != uid(&child)) {
@@ -153,6 +187,9 @@ impl Children {
             self.kinds.get(&kind).into_iter().flat_map(|seen| seen.objects.keys()).cloned().collect();
         for key in keys {
             self.drop(kind, &key);
+        }
+        if kind == Kind::HttpRoute {
+            self.routes = Routes::default();
         }
         self.missing.insert(kind)
     }

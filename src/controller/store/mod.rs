@@ -6,6 +6,7 @@
 
 mod children;
 mod reported;
+mod routes;
 mod stacks;
 
 use std::collections::{BTreeMap, BTreeSet};

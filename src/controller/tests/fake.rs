@@ -137,6 +137,19 @@ impl Fake {
         }
     }
 
+    /// Somebody takes the labels off an object: for a watch that goes by labels, it is gone.
+    pub(super) fn loses_labels(&self, kind: Kind, name: &str) {
+        let place = format!("{}/{name}", kind.names().plural);
+        let mut state = self.state.lock().unwrap();
+        state.version += 1;
+        let version = json!(state.version.to_string());
+        let object = state.objects.get_mut(&place).unwrap();
+        object["metadata"]["resourceVersion"] = version;
+        let seen = serde_json::from_value(object.clone()).unwrap();
+        object["metadata"].as_object_mut().unwrap().remove("labels");
+        self.context.store.child_event(kind, Event::Delete(seen));
+    }
+
     /// An object goes for good.
     pub(super) fn goes(&self, place: &str) {
         self.state.lock().unwrap().objects.remove(place);

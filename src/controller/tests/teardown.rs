@@ -113,6 +113,80 @@ async fn who_takes_over_in_the_middle_goes_on() {
     assert_eq!(pass(&fake).await, [GET, "DELETE deployments/s-db"]);
 }
 
+/// The pod of `web` is one of its Deployment's.
+fn pod_of_web() -> Value {
+    let mut pod = pod("web", &[], false);
+    pod["metadata"]["ownerReferences"][0]["name"] = json!("s-web-7d4b9c6f5");
+    pod
+}
+
+// Watches go by the stack's label. Without it a workload is not seen, and its pods would be waited for forever.
+#[tokio::test(start_paused = true)]
+async fn a_workload_that_lost_the_label_is_looked_for_and_deleted_in_its_turn() {
+    let fake = up("Ordered").await;
+    fake.appears(Kind::Pod, &pod_of_web());
+    fake.begin_deletion();
+    fake.loses_labels(Kind::Deployment, "s-web");
+    let look = "GET deployments/s-web";
+    assert_eq!(
+        pass(&fake).await,
+        [GET, look, "DELETE horizontalpodautoscalers/s-web", look, "DELETE deployments/s-web"],
+        "by its owner, and only then"
+    );
+    assert_eq!(pass(&fake).await, [GET], "it is gone, and its pod will be");
+    fake.goes("pods/s-web-1");
+    assert_eq!(pass(&fake).await, [GET, "DELETE deployments/s-db"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workload_that_is_seen_is_not_looked_for_even_when_it_is_gone_before_its_pods() {
+    let fake = up("Ordered").await;
+    fake.appears(Kind::Pod, &pod_of_web());
+    fake.begin_deletion();
+    let first = pass(&fake).await;
+    assert_eq!(first[1..], ["DELETE horizontalpodautoscalers/s-web", "DELETE deployments/s-web"]);
+    assert_eq!(pass(&fake).await, [GET]);
+    // Whoever takes over does not know who has deleted it, and asks once.
+    fake.context.memories.lock().unwrap().clear();
+    assert_eq!(pass(&fake).await, [GET, "GET deployments/s-web"]);
+    assert_eq!(pass(&fake).await, [GET]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workload_that_somebody_has_taken_over_is_left_to_him_with_its_pods() {
+    let fake = up("Ordered").await;
+    fake.appears(Kind::Pod, &pod_of_web());
+    fake.begin_deletion();
+    let place = "deployments/s-web";
+    fake.state.lock().unwrap().objects.get_mut(place).unwrap()["metadata"]
+        .as_object_mut()
+        .unwrap()
+        .remove("ownerReferences");
+    fake.loses_labels(Kind::Deployment, "s-web");
+    let sent = pass(&fake).await;
+    assert_eq!(sent[1..3], ["GET deployments/s-web", "DELETE deployments/s-db"], "web is none of this stack's");
+    fake.goes("pods/s-db-1");
+    for _ in 0..4 {
+        pass(&fake).await;
+    }
+    let state = fake.state.lock().unwrap();
+    assert!(!state.objects.contains_key("appstacks/s"), "let go");
+    assert!(state.objects.contains_key(place) && state.objects.contains_key("pods/s-web-1"), "and nothing of his");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_fails_is_tried_again() {
+    let fake = up("Ordered").await;
+    fake.appears(Kind::Pod, &pod_of_web());
+    fake.begin_deletion();
+    fake.loses_labels(Kind::Deployment, "s-web");
+    fake.fail(&[("GET deployments/s-web", 1, 500, "not now")]);
+    let (sent, outcome) = fake.pass().await;
+    assert_eq!(calls(&sent), [GET, "GET deployments/s-web"]);
+    assert!(matches!(outcome, Outcome::Failed), "{outcome:?}");
+    assert!(pass(&fake).await.contains(&"DELETE deployments/s-web".to_owned()));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_delete_that_fails_holds_back_what_comes_after_it_and_is_tried_again() {
     for code in [409, 500] {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::world::World;
 use crate::child::{Child, ChildId, Kind, labels};
-use crate::rollout::{Stage, Teardown, teardown};
+use crate::rollout::{Stage, Teardown, teardown, unseen};
 
 /// A rollout that is complete, with a pod for each of these services.
 fn settled(services: &Value, rest: &Value) -> World {
@@ -223,5 +223,67 @@ fn any_stack_goes_to_the_end_whatever_the_order_of_events() {
             }
         }
         assert!(world.children.keys().all(|id| id.kind == Kind::Claim), "seed {seed}");
+    }
+}
+
+/// The pod of a service belongs to this.
+fn belongs(world: &mut World, service: &str, kind: &str, name: &str) {
+    let pod = Arc::make_mut(world.children.get_mut(&pod_of(service)).unwrap());
+    let owner = OwnerReference { kind: kind.into(), name: name.into(), ..pod.owner().unwrap().clone() };
+    pod.meta.owner_references = Some(vec![owner]);
+}
+
+fn workload(service: &str) -> ChildId {
+    ChildId { kind: Kind::Deployment, name: format!("s-{service}") }
+}
+
+// Children are found by the stack's label. Whoever takes it off a workload must not stop the teardown for good.
+#[test]
+fn a_workload_that_lost_its_labels_goes_in_its_turn_as_its_owner_says() {
+    let mut world = settled(&chain(), &json!({}));
+    for service in ["db", "api", "web", "aside"] {
+        belongs(&mut world, service, "ReplicaSet", &format!("s-{service}-7d4b9c6f5"));
+    }
+    assert!(unseen(&world.children).is_empty(), "all of them are among the children");
+    let mut lost = world.children.remove(&workload("api")).unwrap();
+    assert_eq!(unseen(&world.children), [workload("api")].into());
+    Arc::make_mut(&mut lost).meta.labels = None;
+    world.children.insert(workload("api"), lost);
+    assert_eq!(pass(&mut world), ["Deployment 's-aside'", "Deployment 's-web'"]);
+    assert_eq!(down(&world).services["api"].stage, waits(&["web"]), "its pods tell which service it is of");
+    world.children.remove(&pod_of("web"));
+    assert_eq!(pass(&mut world), ["Deployment 's-api'"]);
+    assert_eq!(down(&world).services["db"].stage, waits(&["api"]), "it has a pod");
+}
+
+#[test]
+fn pods_of_a_workload_that_somebody_has_taken_over_are_not_waited_for() {
+    let mut world = settled(&json!({"db": {"image": "db:1"}}), &json!({}));
+    belongs(&mut world, "db", "ReplicaSet", "s-db-7d4b9c6f5");
+    let taken = Arc::make_mut(world.children.get_mut(&workload("db")).unwrap());
+    taken.meta.owner_references = None;
+    taken.meta.labels = None;
+    assert!(deletes(&world).iter().all(|id| !id.starts_with("Deployment")));
+    assert_eq!(down(&world).services["db"].stage, Stage::Gone);
+    // Whose it is is not known where it has not been looked at.
+    world.children.remove(&workload("db"));
+    assert_eq!(down(&world).services["db"].stage, Stage::Going);
+}
+
+#[test]
+fn what_runs_a_pod_is_told_by_its_owner() {
+    for (kind, name, expected) in [
+        ("ReplicaSet", "s-db-main-7d4b9c6f5", Some((Kind::Deployment, "s-db-main"))),
+        ("ReplicaSet", "x", None),
+        ("StatefulSet", "s-db-1", Some((Kind::StatefulSet, "s-db-1"))),
+        ("DaemonSet", "agent", Some((Kind::DaemonSet, "agent"))),
+        ("Job", "s-job-abc", Some((Kind::Job, "s-job-abc"))),
+        ("Rollout", "s-db", None),
+    ] {
+        let mut world = settled(&json!({"db": {"image": "db:1"}}), &json!({}));
+        belongs(&mut world, "db", kind, name);
+        let expected: Vec<ChildId> =
+            expected.into_iter().map(|(kind, name)| ChildId { kind, name: name.into() }).collect();
+        assert_eq!(unseen(&world.children).into_iter().collect::<Vec<_>>(), expected, "{kind} {name}");
     }
 }
