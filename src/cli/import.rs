@@ -6,6 +6,9 @@ mod function;
 mod page_tests;
 mod write;
 
+#[cfg(test)]
+pub(crate) use page_tests::outcomes;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -8,9 +8,11 @@ use std::path::PathBuf;
 use clap::Parser as _;
 
 use super::{ImportArgs, invalid};
+use crate::compose::account::Key;
 use crate::compose::code::tests::{files, halves};
 use crate::compose::code::{BOOKS, Page, pages};
 use crate::compose::files::Memory;
+use crate::compose::mapping::says::Class;
 use crate::compose::mapping::{code, map};
 use crate::compose::output;
 use crate::compose::{Options, load, up};
@@ -44,6 +46,21 @@ fn said(files: &Memory, args: Option<&ImportArgs>) -> (BTreeSet<&'static str>, B
         all.insert(code::INVALID.0);
     }
     (said, all)
+}
+
+/// What becomes of the keys of an example: path, class, code.
+pub(crate) fn outcomes(page: &Page) -> Vec<(String, Class, &'static str)> {
+    let wrong = halves(page).0;
+    let (files, args) = (files(wrong), command(wrong));
+    let profiles = args.as_ref().map(|args| args.project.profile.clone()).unwrap_or_default();
+    let choices = args.map(|args| args.choices.choices()).unwrap_or_default();
+    let loaded = load(&files, &Options { folder: PathBuf::from("/p"), profiles, ..Options::default() });
+    let Some(mapped) = map(&loaded, &files, &choices) else { return Vec::new() };
+    let of = |key: &Key| {
+        let said = mapped.account.said(key).iter();
+        said.map(|outcome| (key.path.to_string(), outcome.class, outcome.code.0)).collect::<Vec<_>>()
+    };
+    mapped.account.keys().iter().flat_map(of).collect()
 }
 
 fn check(page: &Page) {

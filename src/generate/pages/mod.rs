@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)] // tests
 
+mod coverage;
 mod reference;
 mod rights;
 
