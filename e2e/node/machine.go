@@ -376,7 +376,7 @@ func (m *machineState) makeCgroups() error {
 				}
 			}
 		}
-		for file, share := range map[string]string{"cpu.shares": "16384", "cpu.weight": "1600"} {
+		for file, share := range map[string]string{"cpu.shares": "8192", "cpu.weight": "800"} {
 			if _, err := os.Stat(filepath.Join(own, file)); err != nil {
 				continue // another controller, or the other version
 			}
