@@ -357,6 +357,8 @@ func (m *machineState) network() error {
 }
 
 // makeCgroups makes the root of the node's cgroups. A new cpuset of version 1 has nothing until it is given something.
+// Beside it run control plane, kubelets and tests, each thread of which weighs half as much as all pods of a node together. With
+// a smaller share pods stand still, and probes and clients time out; with a much larger one kubelets do, and nodes are taken for lost.
 func (m *machineState) makeCgroups() error {
 	roots, err := cgroupHierarchies()
 	if err != nil {
@@ -372,6 +374,14 @@ func (m *machineState) makeCgroups() error {
 				if err := os.WriteFile(filepath.Join(own, given), text, 0); err != nil {
 					return err
 				}
+			}
+		}
+		for file, share := range map[string]string{"cpu.shares": "2048", "cpu.weight": "200"} {
+			if _, err := os.Stat(filepath.Join(own, file)); err != nil {
+				continue // another controller, or the other version
+			}
+			if err := os.WriteFile(filepath.Join(own, file), []byte(share), 0); err != nil {
+				return err
 			}
 		}
 	}

@@ -1,4 +1,6 @@
-//! How many statuses a rollout may cost: "A rollout of k services makes at most k+2 status writes".
+//! What a rollout may cost ("A rollout of k services makes at most k+2 status writes"), and how long a repair may take.
+
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -14,6 +16,12 @@ pub fn statuses(services: usize, history: &[Seen]) -> usize {
         return planned;
     }
     planned + history.windows(2).filter(|pair| is_unplanned(&pair[0].object, &pair[1].object)).count()
+}
+
+/// How long a child may differ: "edited or deleted children are put right within a second". Where kubelets, their pods and other tests
+/// share the processor with the operator, a request alone may take that long.
+pub fn repair() -> Duration {
+    Duration::from_secs(if Cluster::get().real { 5 } else { 1 })
 }
 
 /// Whether a status tells of something that no smooth rollout has in it.

@@ -61,8 +61,8 @@ const PUT_TOGETHER: [(&[&str], u32); 4] = [
     (&["behind"], 3),
 ];
 
-/// What the live tests call images, by their source: words like `"web:1"`, and `"web:{n}"` for some numbers. A word too
-/// many is an image too many.
+/// What the live tests call images, by their source: words like `"web:1"`, `"web:{n}"` for some numbers, and those of Compose
+/// files (`image: web:1`). A word too many is an image too many.
 fn of_the_live_tests() -> BTreeSet<String> {
     let folder = root().join("e2e/tests/live");
     let files = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
@@ -74,6 +74,8 @@ fn of_the_live_tests() -> BTreeSet<String> {
     for file in files.filter(|path| path.extension().is_some_and(|kind| kind == "rs")) {
         let text = std::fs::read_to_string(file).expect("a source");
         found.extend(text.split('"').filter(|word| is_image(word)).map(str::to_owned));
+        let composed = text.split("image: ").skip(1).filter_map(|rest| rest.split_whitespace().next());
+        found.extend(composed.filter(|word| is_image(word)).map(str::to_owned));
         let open = text.split('"').filter_map(|word| word.split_once(":{"));
         found.extend(open.filter(|(name, _)| is_image(&format!("{name}:0"))).flat_map(|(name, _)| numbered(name, 12)));
     }
@@ -151,7 +153,7 @@ mod tests {
         assert_eq!(found["postgres:15-alpine"].ports, [5432].into());
         assert_eq!(found["redis:7-alpine"].ports, [6379, 26379].into());
         assert!(found["registry.example/finity/backend-node:1.4.0"].programs.contains("/app/docker-entrypoint.sh"));
-        for image in ["web:1", "db:2", "migrate:3", "f:50", "agent:global"] {
+        for image in ["web:1", "db:2", "migrate:3", "f:50", "agent:global", "postgres:15"] {
             assert!(found.contains_key(image), "{image} of the live tests");
         }
         for sample in ALL {

@@ -1,14 +1,11 @@
 //! Drift: children that somebody edits or deletes are put right, and what others added stays.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use e2e::{Kind, Live, eventually, json, live};
+use e2e::{Kind, Live, budget, eventually, json, live};
 use serde_json::{Value, json};
 
 use crate::stacks::{SOON, is_signal, one_of_each, operator_has_looked};
-
-/// "Put right within a second."
-const SECOND: Duration = Duration::from_secs(1);
 
 /// A child by kind and name, a change of what is ours in it, and where the change can be seen.
 struct Edit {
@@ -86,13 +83,13 @@ fn edited_children_are_put_right_and_foreign_fields_stay() {
             let edited = t.space.edit(*kind, name, change).await;
             let begin = Instant::now();
             assert_ne!(edited.pointer(at), right.pointer(at), "the edit of {kind} {name} must change {at}");
-            let now = eventually(5 * SECOND, &format!("{kind} {name} to be put right at {at}"), async || {
+            let now = eventually(SOON, &format!("{kind} {name} to be put right at {at}"), async || {
                 let now = t.space.get(*kind, name).await.ok_or("it is gone")?;
                 if now.pointer(at) == right.pointer(at) { Ok(now) } else { Err(format!("{:?}", now.pointer(at))) }
             })
             .await;
             let took = begin.elapsed();
-            assert!(took <= SECOND, "{kind} {name}: expected within {SECOND:?}, took {took:?}");
+            assert!(took <= budget::repair(), "{kind} {name}: expected within {:?}, took {took:?}", budget::repair());
             assert_eq!(json::text(&now, "/metadata/annotations/e2e~1foreign"), "stays", "{kind} {name}: annotation");
             assert_eq!(json::label(&now, "e2e-foreign"), "stays", "{kind} {name}: label");
             if *kind == Kind::Service && name == "db" {
@@ -141,7 +138,7 @@ fn deleted_children_are_put_right() {
             .await;
             let took = begin.elapsed();
             println!("{kind} {name}: there again after {took:.1?}");
-            assert!(took <= SECOND, "{kind} {name}: expected within {SECOND:?}, took {took:?}");
+            assert!(took <= budget::repair(), "{kind} {name}: expected within {:?}, took {took:?}", budget::repair());
             assert_eq!(again["metadata"]["labels"], child["metadata"]["labels"], "{kind} {name}");
             t.space.wait_ready("gone", SOON).await;
         }

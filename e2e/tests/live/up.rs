@@ -34,7 +34,7 @@ impl Project {
             "name: shop
 services:
   db:
-    image: postgres:15
+    image: postgres:15-alpine
     environment: {{POSTGRES_PASSWORD: \"${{DB_PASSWORD}}\", SIM_READY_DELAY: 50ms}}
     healthcheck: {{test: [CMD, pg_isready], interval: 1s}}
     volumes: [\"./seed:/var/lib/postgresql/data\"]

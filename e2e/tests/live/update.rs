@@ -187,7 +187,7 @@ fn a_new_definition_is_not_failed_by_the_deadline_of_the_one_before() {
         let of = |tag: u8, mode: &str| {
             let db = json!({
                 "image": format!("db:{tag}"), "mounts": {"/d": {"volume": "data"}},
-                "env": {"SIM_MODE": mode, "SIM_DELETE_DELAY": "3s"}, "update": {"deadline": "4s", "onFailure": "Rollback"},
+                "env": {"SIM_MODE": mode, "SIM_DELETE_DELAY": "3s"}, "update": {"deadline": "10s", "onFailure": "Rollback"},
             });
             let mut all =
                 stack("shop", &json!({"db": db, "web": {"image": format!("web:{tag}"), "dependsOn": {"db": {}}}}));

@@ -10,9 +10,9 @@ use serde_json::{Value, json as value};
 use crate::rollout::roll_out;
 
 /// How long everybody dials.
-const SPAN: Duration = Duration::from_secs(70);
+const SPAN: Duration = Duration::from_secs(120);
 /// No edit begins later than this.
-const EDITS: Duration = Duration::from_secs(50);
+const EDITS: Duration = Duration::from_secs(95);
 const READY: Duration = Duration::from_secs(60);
 
 /// Longer than a lookup that is asked again takes: who is slow has not failed.

@@ -114,7 +114,7 @@ fn cannot_start(why: &str, image: &str) -> String {
 /// What an image must have.
 pub(super) fn needs(image: &str, program: &str) -> String {
     format!(
-        "image {image} has no `{program}`; --image names one that has sleep, tar, ls and mkdir, such as busybox:1.37, and that the nodes can pull"
+        "image {image} has no `{program}`; --image names one that has sh, sleep, tar, ls and mkdir, such as busybox:1.37, and that the nodes can pull"
     )
 }
 

@@ -80,18 +80,22 @@ impl Source {
         begin: Begin,
         follow: bool,
     ) -> kube::Result<Option<BoxStream<'static, Line>>> {
-        let params = LogParams {
-            container: Some(self.container.clone()),
-            follow,
-            tail_lines: begin.tail,
-            since_time: begin.since,
-            timestamps: true,
-            ..LogParams::default()
-        };
-        match pods::api(asked).log_stream(&self.pod, &params).await {
+        match pods::api(asked).log_stream(&self.pod, &self.params(begin, follow)).await {
             Ok(log) => Ok(Some(lines(Arc::new(self.clone()), log).boxed())),
             Err(kube::Error::Api(status)) if matches!(status.code, 400 | 404) => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// A time is sent to the second, and kube rounds it: up, too, which would leave out what was said in between.
+    fn params(&self, begin: Begin, follow: bool) -> LogParams {
+        LogParams {
+            container: Some(self.container.clone()),
+            follow,
+            tail_lines: begin.tail,
+            since_time: begin.since.map(|since| Timestamp::from_second(since.as_second()).unwrap_or(since)),
+            timestamps: true,
+            ..LogParams::default()
         }
     }
 
@@ -181,6 +185,16 @@ mod tests {
         let lines: Vec<Line> = lines(Arc::new(sources[0].clone()), futures::io::Cursor::new(log)).collect().await;
         let said: Vec<(i64, &[u8])> = lines.iter().map(|line| (line.at.as_second() % 60, &*line.text)).collect();
         assert_eq!(said, [(1, &b"one"[..]), (2, b""), (2, b"broken"), (3, b"end")]);
+    }
+
+    #[test]
+    fn a_log_is_taken_up_again_at_the_second_of_its_last_line_and_not_at_the_next() {
+        let pod = pods::tests::pod("shop-web-x", "2026-01-01T00:00:00Z", true, &json!({"running": {}}));
+        let last: Timestamp = "2026-01-01T00:00:01.9Z".parse().unwrap();
+        let params = Source::of(&pod)[0].params(Begin { tail: None, since: Some(last) }, true);
+        let request = kube::core::Request::new("/pods").logs("shop-web-x", &params).unwrap();
+        let query = request.uri().query().unwrap();
+        assert!(query.contains("sinceTime=2026-01-01T00%3A00%3A01Z"), "{query}");
     }
 
     #[test]
