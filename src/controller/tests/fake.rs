@@ -309,7 +309,8 @@ async fn answer(state: &Mutex<State>, request: Request<Body>) -> Response<Body> 
 }
 
 fn refusal(code: u16, message: &str) -> Value {
-    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": "x", "code": code})
+    let reason = if code == 404 { "NotFound" } else { "x" };
+    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": reason, "code": code})
 }
 
 impl State {
