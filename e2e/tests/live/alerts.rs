@@ -61,15 +61,18 @@ fn who_keeps_editing_what_is_ours_raises_the_alert_of_a_drift_war() {
         const EDITS: u32 = 22;
         let address = free();
         let _operator = t.space.operator().args(&["--listen", &address.to_string()]).start();
-        t.space.apply_object(&stack("shop", &json!({"web": service("web:1", 20, &[])}))).await;
+        // One waits for another: how long is a series as well.
+        let (db, api, web) = (service("db:1", 20, &[]), service("api:1", 20, &["db"]), service("web:1", 20, &[]));
+        let shop = stack("shop", &json!({"db": db, "api": api, "web": web}));
+        t.space.apply_object(&shop).await;
         t.space.wait_ready("shop", SOON).await;
         let begin = Instant::now();
         let seconds = || i64::try_from(begin.elapsed().as_secs()).expect("few");
         let mut scrapes = Vec::new();
         let repairs = || value(&metrics(address), "appstack_drift_repairs_total{kind=\"Deployment\"}");
         for edit in 0..EDITS {
-            let image = json!({"spec": {"template": {"spec": {"containers": [{"name": "main", "image": format!("web:{edit}-theirs")}]}}}});
-            t.space.edit(Kind::Deployment, "shop-web", image).await;
+            let theirs = json!({"metadata": {"labels": {"app.kubernetes.io/part-of": "theirs"}}});
+            t.space.edit(Kind::Deployment, "shop-web", theirs).await;
             eventually(SOON, "it to be put right", async || {
                 if repairs() > f64::from(edit) { Ok(()) } else { Err(format!("{} times", repairs())) }
             })

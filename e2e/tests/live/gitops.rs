@@ -99,6 +99,12 @@ fn without_times(mut object: Value) -> Value {
     if let Some(owners) = object["metadata"]["managedFields"].as_array_mut() {
         for owner in owners.iter_mut() {
             owner.as_object_mut().expect("an owner").remove("time");
+            // The server writes it where nothing is left in it, and not always.
+            if let Some(fields) = owner["fieldsV1"]["f:metadata"].as_object_mut()
+                && fields.get("f:annotations").is_some_and(|none| *none == json!({}))
+            {
+                fields.remove("f:annotations");
+            }
         }
         owners.sort_by_key(Value::to_string);
     }
